@@ -1,0 +1,139 @@
+"""The application: routes from the table of operations, behind one edge, around services that are opened at the start.
+
+What must stay true: the order of stopping. First nobody is sent here any more and streams end, then accepted acts are
+finished, then the projector stops, and last the pools are closed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as installed_version
+from pathlib import Path
+
+import msgspec
+from fastapi import FastAPI
+from fastapi.staticfiles import StaticFiles
+from prometheus_client import CollectorRegistry
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from api.edge import Edge, RequestMeters
+from api.exchange import Reply
+from api.logs import request_log
+from api.openapi import document
+from api.operations import by_path, operations
+from api.pipeline import Resource, deliver, refused
+from api.ports import Services
+from api.problems import catalogue, refusal_of_status
+from api.shutdown import told_of_signals
+from api.wiring import opened_services
+from ledger.refusals import NotFound
+from ledger.settings import Settings
+
+OpenServices = Callable[[Settings], AbstractAsyncContextManager[Services]]
+
+STATIC = Path(__file__).parent / "static"
+DOCS_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+
+def create_app(settings: Settings | None = None, open_services: OpenServices = opened_services) -> FastAPI:
+    """The application of these settings, those of the environment where none are given."""
+    settings = settings or Settings.read()
+    rows = operations(in_sandbox=settings.sandbox)
+    told = document(rows, _version())
+    registry = CollectorRegistry()
+    app = FastAPI(
+        title=told["info"]["title"],
+        version=told["info"]["version"],
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=_lifespan(settings, open_services, registry),
+        middleware=[Middleware(Edge, log=request_log(settings.log_level), meters=RequestMeters(registry))],
+        exception_handlers={HTTPException: _framework_error},
+        telemetry={"logs": False},
+    )
+    app.openapi = lambda: told  # type: ignore[method-assign]  # FastAPI's own hook for a document made elsewhere
+    for path, by_method in by_path(rows).items():
+        app.router.routes.append(Route(path, Resource(by_method), include_in_schema=False))
+    _add_pages(app, msgspec.json.encode(told))
+    return app
+
+
+def _lifespan(
+    settings: Settings, open_services: OpenServices, registry: CollectorRegistry
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with open_services(settings) as services:
+            registry.register(services.metrics)
+            app.state.services = services
+            with told_of_signals(services.stopping):
+                yield
+            services.stopping.set()
+            await services.drain()
+            await services.stop_projector()
+
+    return lifespan
+
+
+def _version() -> str:
+    try:
+        return installed_version("cardledger")
+    except PackageNotFoundError:
+        return "0"
+
+
+async def _framework_error(request: Request, fault: Exception) -> Response:
+    """What the framework refuses by itself (an unknown path, in the main) as a problem like any other."""
+    status = fault.status_code if isinstance(fault, HTTPException) else 500
+    return _Refused(refused(refusal_of_status(status), request.scope["exchange"]))
+
+
+class _Refused(Response):
+    """A finished reply in the dress of the framework."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__()
+        self.reply = reply
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        del receive
+        await deliver(self.reply, scope["exchange"], send)
+
+
+def _add_pages(app: FastAPI, openapi: bytes) -> None:
+    """The pages that are no operations: the document, its viewer, and the catalogue of problems."""
+    problems = {entry["code"]: msgspec.json.encode(entry) for entry in catalogue()}
+    index = msgspec.json.encode({"data": list(catalogue())})
+
+    async def read_document(_request: Request) -> Response:
+        return Response(openapi, media_type="application/json")
+
+    async def read_viewer(_request: Request) -> Response:
+        return FileResponse(STATIC / "docs.html", headers={"content-security-policy": DOCS_POLICY})
+
+    async def read_catalogue(_request: Request) -> Response:
+        return Response(index, media_type="application/json")
+
+    async def read_problem(request: Request) -> Response:
+        entry = problems.get(request.path_params["code"])
+        if entry is None:
+            return _Refused(refused(NotFound(), request.scope["exchange"]))
+        return Response(entry, media_type="application/json")
+
+    app.add_route("/openapi.json", read_document)
+    app.add_route("/docs", read_viewer)
+    app.add_route("/problems", read_catalogue)
+    app.add_route("/problems/{code}", read_problem)
+    app.mount("/static", StaticFiles(directory=STATIC))

@@ -1,0 +1,124 @@
+"""One request and its answer, as the pipeline passes them along.
+
+What must stay true: a header is read once, a repeated one is known to be repeated, and who calls comes from the token
+alone.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+from uuid import UUID, uuid4
+
+import msgspec
+from pydantic import BaseModel
+from starlette.types import Scope
+
+from api.ports import Services
+from api.problems import language_of
+from ledger.aggregates.fact import Cause
+from ledger.instruction import ANONYMOUS, Answer, Caller, IdempotencyKey, Instruction
+
+Body = TypeVar("Body", bound=BaseModel)
+Headers = list[tuple[bytes, bytes]]
+
+_encoder = msgspec.json.Encoder()
+_REQUEST_ID = re.compile(rb"[0-9A-Za-z._:-]{1,128}")
+_TRACE_PARENT = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+@dataclass(slots=True)
+class Reply:
+    """A finished answer: status, body and headers."""
+
+    status: int
+    body: bytes = b""
+    headers: Headers = field(default_factory=list)
+    code: str | None = None
+    """The code of the refusal that it tells, for the log line."""
+
+    @classmethod
+    def of(cls, answer: Answer, status: int, headers: Headers) -> Reply:
+        """What the ledger or a reader answered, at its position; 0 is the position of an answer that tells none."""
+        headers = [(b"content-type", b"application/json"), *headers]
+        if answer.position:
+            headers.append((b"ledger-position", b"%d" % answer.position))
+        if answer.replayed:
+            headers.append((b"idempotent-replayed", b"true"))
+        return cls(status, b"" if status == 204 else _encoder.encode(answer.body), headers)
+
+    @classmethod
+    def plain(cls, value: object, status: int = 200) -> Reply:
+        """A value that stands at no position of the log."""
+        body = b"" if status == 204 else _encoder.encode(value)
+        return cls(status, body, [(b"content-type", b"application/json"), (b"cache-control", b"no-store")])
+
+
+class Exchange:
+    """One request under way: its headers, and what the pipeline has learnt of it so far."""
+
+    __slots__ = (
+        "body", "caller", "code", "command_id", "correlation_id", "headers", "ids", "key", "language", "method",
+        "operation", "path", "position", "query", "raw", "repeated", "request_id", "scope", "services", "status",
+    )  # fmt: skip
+
+    def __init__(self, scope: Scope) -> None:
+        self.scope = scope
+        self.method: str = scope["method"]
+        self.path: str = scope["path"]
+        self.headers: dict[bytes, bytes] = {}
+        self.repeated: set[bytes] = set()
+        for name, value in scope["headers"]:
+            if name in self.headers:
+                self.repeated.add(name)
+            self.headers[name] = value
+        self.command_id = uuid4()
+        self.request_id, self.correlation_id = _identity(self.headers, self.command_id)
+        self.language = language_of(self.header(b"accept-language"))
+        self.operation = ""
+        self.caller: Caller = ANONYMOUS
+        self.ids: dict[str, UUID] = {}
+        self.key: IdempotencyKey | None = None
+        self.query: Mapping[str, Any] = {}
+        self.raw = b""
+        self.body: BaseModel | None = None
+        self.status = 0
+        self.code: str | None = None
+        self.position: int | None = None
+        self.services: Services
+
+    def header(self, name: bytes) -> str:
+        """The header as text, empty where it is absent."""
+        return self.headers.get(name, b"").decode("latin-1")
+
+    def taken(self, model: type[Body]) -> Body:
+        """The validated body; the operation's table row says which model it is."""
+        assert isinstance(self.body, model)
+        return self.body
+
+    @property
+    def order(self) -> Instruction:
+        """The act as it was asked for."""
+        cause = Cause(
+            actor=self.caller.subject,
+            role=self.caller.role,
+            channel=self.caller.channel,
+            command_id=self.command_id,
+            correlation_id=self.correlation_id,
+        )
+        return Instruction(caller=self.caller, cause=cause, key=self.key)
+
+    def fingerprint(self, key: bytes) -> bytes:
+        """HMAC over method, path and raw body: the same request again, without keeping what it said."""
+        return hmac.digest(key, b"%s %s\n%s" % (self.method.encode(), self.path.encode(), self.raw), "sha256")
+
+
+def _identity(headers: Mapping[bytes, bytes], command_id: UUID) -> tuple[str, str]:
+    """The id of this request, and the id of the story that it is part of."""
+    given = headers.get(b"x-request-id", b"")
+    request_id = given.decode("ascii") if _REQUEST_ID.fullmatch(given) else str(command_id)
+    parent = _TRACE_PARENT.fullmatch(headers.get(b"traceparent", b""))
+    return request_id, parent[1].decode("ascii") if parent else request_id

@@ -1,0 +1,67 @@
+"""The double-entry books and the state of the read models.
+
+What must stay true: these are read from the same projections that the tests re-add; nothing is summed here.
+"""
+
+from __future__ import annotations
+
+from api.cursors import opened
+from api.exchange import Exchange, Reply
+from api.operation import Operation
+from api.read_answers import Projections, Rows, TrialBalance
+from api.reading import AS_OF, PAGING, page_reply
+from ledger.instruction import Answer
+
+TAG = "audit"
+
+
+async def read_journal(exchange: Exchange) -> Reply:
+    books, limit = exchange.services.books, exchange.query["limit"]
+    return page_reply(exchange, await books.journal(opened(exchange), limit))
+
+
+async def read_trial_balance(exchange: Exchange) -> Answer:
+    return await exchange.services.books.trial_balance(exchange.query["as_of"])
+
+
+async def read_projections(exchange: Exchange) -> Answer:
+    return await exchange.services.projections.projections()
+
+
+OPERATIONS = (
+    Operation(
+        method="GET",
+        path="/v1/journal",
+        operation_id="readJournal",
+        summary="Read the journal, oldest first",
+        tag=TAG,
+        permission="audit",
+        handler=read_journal,
+        query=PAGING,
+        answer=Rows,
+        fresh=True,
+    ),
+    Operation(
+        method="GET",
+        path="/v1/trial-balance",
+        operation_id="readTrialBalance",
+        summary="Read the trial balance",
+        tag=TAG,
+        permission="audit",
+        handler=read_trial_balance,
+        query=(AS_OF,),
+        answer=TrialBalance,
+        fresh=True,
+        refusals=("before-first-event",),
+    ),
+    Operation(
+        method="GET",
+        path="/v1/projections",
+        operation_id="readProjections",
+        summary="Read how far the read models are",
+        tag="operation",
+        permission="read projections",
+        handler=read_projections,
+        answer=Projections,
+    ),
+)

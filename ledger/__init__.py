@@ -1,0 +1,1 @@
+"""Card Ledger: an event-sourced account ledger for consumer card loans."""

@@ -1,0 +1,216 @@
+"""Acts on a member: enrolment, profile, web credentials and the mailed password reset."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import date
+from typing import Any
+from uuid import UUID, uuid4
+
+from ledger import forms
+from ledger.aggregates import limits
+from ledger.aggregates.member import CHANGEABLE_FIELDS, PAYOUT_ACCOUNT, PROFILE_FIELDS, Member
+from ledger.application.mails import password_mail
+from ledger.application.parts import Parts, require_fresh
+from ledger.desk import Desk, GatheredStale
+from ledger.instruction import Answer, Instruction
+from ledger.money import Yen
+from ledger.refusals import BadCredentials, ChannelNotPermitted, InputRefused, Refusal, ResetTokenSpent
+from ledger.remedies import RESET_PASSWORD
+from ledger.store.directory import PERSONAL, WEB_ID, Personal
+from ledger.store.tokens import hash_of
+
+FRESH_SESSION_SECONDS = 300
+
+
+class MemberActs(Parts):
+    """What is done for and by a member, apart from the card."""
+
+    async def enrol_member(self, order: Instruction, profile: dict[str, Any]) -> Answer:
+        """Take a person on; `profile` holds the fields of `POST /v1/members`, of the right form already."""
+        member_id = uuid4()
+        key, key_row = self.directory.vault.new_key(member_id)
+        email_index = self.directory.keys.index("email", profile["email"].lower())
+
+        def decide(desk: Desk) -> dict[str, Any]:
+            if (code := forms.birth_date(profile["birth_date"], desk.today)) is not None:
+                raise InputRefused(errors=[{"pointer": "/birth_date", "code": code}])
+            member = desk.new(Member, member_id)
+            version = member.enrol(web_statements=profile["web_statements"])
+            facts = {name: profile[name] for name in PROFILE_FIELDS}
+            desk.row("member_keys", **key_row)
+            desk.row("personal_boxes", **key.row(member_id, version, PERSONAL, facts))
+            desk.row("email_index", member_id=member_id, email_index=email_index)
+            if profile.get(PAYOUT_ACCOUNT):
+                version = member.register_payout_account()
+                content = {PAYOUT_ACCOUNT: profile[PAYOUT_ACCOUNT]}
+                desk.row("personal_boxes", **key.row(member_id, version, PERSONAL, content))
+            return {"member_id": str(member_id)}
+
+        return await self._execute(order, (member_id,), decide)
+
+    async def change_profile(self, order: Instruction, member_id: UUID, changes: dict[str, Any]) -> Answer:
+        """Change any of email, phone, address, workplace and payout account."""
+        personal = await self._personal(member_id)
+        account = changes.get(PAYOUT_ACCOUNT)
+        fields = {name: value for name, value in changes.items() if name in CHANGEABLE_FIELDS}
+
+        def decide(desk: Desk) -> dict[str, Any]:
+            member = desk.member(member_id)
+            if fields:
+                version = member.change_profile(tuple(sorted(fields)))
+                desk.row("personal_boxes", **personal.key.row(member_id, version, PERSONAL, fields))
+            if "email" in fields:
+                index = self.directory.keys.index("email", fields["email"].lower())
+                desk.row("email_index", member_id=member_id, email_index=index)
+            if account is not None:
+                version = member.register_payout_account()
+                row = personal.key.row(member_id, version, PERSONAL, {PAYOUT_ACCOUNT: account})
+                desk.row("personal_boxes", **row)
+            return {"member_id": str(member_id), "changed": sorted(changes)}
+
+        return await self._execute(order, (member_id,), decide)
+
+    async def set_web_credentials(
+        self, order: Instruction, member_id: UUID, web_id: str, password: str, present_password: str | None
+    ) -> Answer:
+        """Register or replace the Web-ID and its password."""
+        return await self._gathered(
+            lambda: self._set_web_credentials(order, member_id, web_id.lower(), password, present_password)
+        )
+
+    async def _set_web_credentials(
+        self, order: Instruction, member_id: UUID, web_id: str, password: str, present_password: str | None
+    ) -> Answer:
+        await self._look(order, (member_id,), lambda desk: desk.member(member_id))
+        present = await self.directory.verifier(member_id, "password")
+        caller = order.caller
+        fresh = caller.route == "card" and (caller.session_age_seconds or 0) < FRESH_SESSION_SECONDS
+        if caller.is_member and not fresh:
+            await self._test_present_password(order, member_id, present_password)
+        personal = await self._personal(member_id)
+        generation = present.generation + 1 if present else 1
+        row = await self.room.run(lambda: self.room.vault.row(member_id, "password", generation, password))
+
+        def decide(desk: Desk) -> dict[str, Any]:
+            member = desk.member(member_id)
+            if member.register_web_id(refused=forms.password_refused(password, web_id)) != generation:
+                raise GatheredStale
+            desk.row("credentials", **row)
+            desk.row("web_ids", web_id_index=self.directory.keys.index("web-id", web_id), member_id=member_id)
+            desk.row("spent_reset_tokens", member_id=member_id)
+            desk.row("personal_boxes", **personal.key.row(member_id, member.version, WEB_ID, web_id))
+            return {"member_id": str(member_id)}
+
+        return await self._execute(order, (member_id,), decide)
+
+    async def _test_present_password(self, order: Instruction, member_id: UUID, password: str | None) -> None:
+        """Let the member prove the present password; a wrong one counts as at the login."""
+        if password is None:
+            raise ChannelNotPermitted
+        async with self.room.turn(member_id):
+            await self._look(order, (member_id,), lambda desk: _refuse_if_web_barred(desk.member(member_id)))
+            verifier = await self.directory.verifier(member_id, "password")
+            if verifier is None:
+                raise BadCredentials(remedy=RESET_PASSWORD)
+            right = await self.room.run(
+                lambda: self.room.vault.matches(member_id, "password", verifier, password or "")
+            )
+            attempt_id = uuid4()
+
+            def decide(desk: Desk) -> dict[str, Any] | Refusal:
+                refusal = desk.member(member_id).decide_password_attempt(
+                    attempt_id=attempt_id, right=right, generation=verifier.generation, access=None, terms=desk.terms
+                )
+                return refusal or {}
+
+            await self._execute(Instruction(caller=order.caller, cause=order.cause), (member_id,), decide)
+
+    async def request_password_reset(self, order: Instruction, email: str, birth_date: date) -> Answer:
+        """Mail a reset token where e-mail and birth date belong to one member; the answer never tells."""
+        for member_id in await self.directory.members_by_email(email):
+            personal = await self.directory.personal(member_id)
+            if personal is not None and personal.facts["birth_date"] == birth_date.isoformat():
+                await self._mail_reset(order, member_id, personal)
+        return Answer(0, {})
+
+    async def send_password_reset_mail(self, order: Instruction, member_id: UUID) -> Answer:
+        """Mail a reset token to the registered address, which is neither told nor changed."""
+        return await self._mail_reset(order, member_id, await self._personal(member_id))
+
+    async def _mail_reset(self, order: Instruction, member_id: UUID, personal: Personal) -> Answer:
+        web_id = await self.directory.sealed(member_id, member_id, WEB_ID)
+        token, mail_id = secrets.token_urlsafe(32), uuid4()
+        mail = password_mail(personal.facts["email"], web_id or "", token)
+
+        def decide(desk: Desk) -> dict[str, Any]:
+            reset_id = desk.member(member_id).request_password_reset(terms=desk.terms)
+            if reset_id is not None:
+                expires = desk.member(member_id).web.resets[reset_id]
+                desk.row("spent_reset_tokens", member_id=member_id)
+                desk.row(
+                    "reset_tokens", token_hash=hash_of(token), member_id=member_id, reset_id=reset_id, expires=expires
+                )
+                box = personal.key.seal(mail_id, 0, "mail", mail)
+                desk.row("outbox", mail_id=mail_id, member_id=member_id, kind="password-reset", box=box,
+                         written_at=desk.now)  # fmt: skip
+            return {}
+
+        return await self._execute(order, (member_id,), decide)
+
+    async def complete_password_reset(self, order: Instruction, token: str, new_password: str) -> Answer:
+        """Spend a mailed token on a new password."""
+        return await self._gathered(lambda: self._complete_password_reset(order, token, new_password))
+
+    async def _complete_password_reset(self, order: Instruction, token: str, new_password: str) -> Answer:
+        reset = await self.directory.reset_by_token(hash_of(token))
+        verifier = await self.directory.verifier(reset[0], "password") if reset else None
+        if reset is None or verifier is None:
+            raise ResetTokenSpent
+        member_id, reset_id = reset
+        web_id = await self.directory.sealed(member_id, member_id, WEB_ID)
+        refused = forms.password_refused(new_password, web_id or "")
+        generation = verifier.generation + 1
+        row = await self.room.run(lambda: self.room.vault.row(member_id, "password", generation, new_password))
+
+        def decide(desk: Desk) -> dict[str, Any]:
+            if desk.member(member_id).reset_password(reset_id=reset_id, refused=refused) != generation:
+                raise GatheredStale
+            desk.row("credentials", **row)
+            desk.row("spent_reset_tokens", member_id=member_id, token_hash=hash_of(token))
+            return {}
+
+        return await self._execute(order, (member_id,), decide)
+
+    async def request_limit_change(self, order: Instruction, member_id: UUID, requested_limit: int) -> Answer:
+        """Ask for another credit limit; a person decides it."""
+
+        def decide(desk: Desk) -> dict[str, Any]:
+            limits.check_limit(requested_limit, desk.terms)
+            request_id = desk.member(member_id).request_limit_change(Yen(requested_limit))
+            return {"request_id": str(request_id), "state": "requested"}
+
+        return await self._execute(order, (member_id,), decide)
+
+    async def record_income_proof(
+        self, order: Instruction, member_id: UUID, annual_income: int, issued_on: date
+    ) -> Answer:
+        """Keep a proof of income; it counts as the member's income from now on."""
+        personal = await self._personal(member_id)
+
+        def decide(desk: Desk) -> dict[str, Any]:
+            if issued_on > desk.today:
+                raise InputRefused(errors=[{"pointer": "/issued_on", "code": "range"}])
+            member = desk.member(member_id)
+            require_fresh(member, personal)
+            version = member.receive_income_proof(issued_on=issued_on)
+            content = {"annual_income": annual_income}
+            desk.row("personal_boxes", **personal.key.row(member_id, version, PERSONAL, content))
+            return {"member_id": str(member_id), "issued_on": issued_on.isoformat()}
+
+        return await self._execute(order, (member_id,), decide)
+
+
+def _refuse_if_web_barred(member: Member) -> None:
+    member.refuse_if_web_locked()
+    member.refuse_if_waiting()

@@ -1,0 +1,78 @@
+"""What every act of the application has at hand, and the loop that gathers again when what was gathered has moved."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+from ledger.aggregates.access import VerdictStale
+from ledger.aggregates.member import Member
+from ledger.calendar import business_day
+from ledger.desk import Act, Decision, Desk, GatheredStale
+from ledger.instruction import Answer, Instruction
+from ledger.lane import Lane
+from ledger.refusals import Busy, Maintenance, NotFound
+from ledger.store.directory import Directory, Personal
+from ledger.store.hashing import HashRoom
+from ledger.store.sessions import Doorkeeper
+
+_GATHERINGS_MAX = 5
+
+
+class Parts:
+    """The lane, the directory, the room for hashes and the doorkeeper."""
+
+    lane: Lane
+    directory: Directory
+    room: HashRoom
+    doorkeeper: Doorkeeper
+
+    async def _execute(self, order: Instruction, streams: tuple[UUID, ...], decide: Decision) -> Answer:
+        return await self.lane.execute(Act(order, streams, decide))
+
+    async def _look(self, order: Instruction, streams: tuple[UUID, ...], decide: Callable[[Desk], object]) -> None:
+        """Ask the present state without recording anything; raises what `decide` raises."""
+
+        def look(desk: Desk) -> dict[str, Any]:
+            decide(desk)
+            return {}
+
+        await self.lane.execute(Act(_keyless(order), streams, look))
+
+    async def _gathered(self, attempt: Callable[[], Awaitable[Answer]]) -> Answer:
+        """Gather and decide until both saw the same; Busy if the ground keeps moving."""
+        for _ in range(_GATHERINGS_MAX):
+            try:
+                return await attempt()
+            except (GatheredStale, VerdictStale):
+                continue
+        raise Busy(retry_after=1)
+
+    async def _personal(self, member_id: UUID) -> Personal:
+        personal = await self.directory.personal(member_id)
+        if personal is None:
+            raise NotFound
+        return personal
+
+
+def _keyless(order: Instruction) -> Instruction:
+    return Instruction(caller=order.caller, cause=order.cause)
+
+
+def require_fresh(member: Member, personal: Personal) -> None:
+    """Raise GatheredStale when the member's personal facts have moved since they were opened."""
+    if max(member.sealed.values(), default=0) != personal.version:
+        raise GatheredStale
+
+
+def refuse_in_outage(desk: Desk, scope: str) -> None:
+    """Raise Maintenance, with the seconds until it ends, inside an outage window of the terms."""
+    ends = desk.terms.outage_at(desk.now, scope)
+    if ends is not None:
+        raise Maintenance(retry_after=max(1, int((ends - desk.now).total_seconds())))
+
+
+def today_of(desk: Desk) -> date:
+    return business_day(desk.now)

@@ -1,0 +1,366 @@
+"""The lane: whatever waits while one commit runs goes together into the next. No timer, no tuning knob but the caps.
+
+What must stay true: a future is resolved only after its act is committed (or found to clash with nothing left to
+decide), a refusal or a defect touches only its own caller, and an act that clashed is decided again on fresher state.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict, deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID, uuid4
+
+import msgspec
+import psycopg
+import structlog
+
+from ledger.aggregates.access import VerdictStale
+from ledger.aggregates.adoption import ADOPTION_ID, Adoption
+from ledger.aggregates.fact import Aggregate, Event
+from ledger.calendar import business_day
+from ledger.desk import Act, Desk, GatheredStale
+from ledger.folds import Folds
+from ledger.instruction import Answer
+from ledger.refusals import (
+    REFUSALS,
+    Busy,
+    CardExists,
+    DatabaseUnavailable,
+    IdempotencyKeyInUse,
+    IdempotencyKeyReused,
+    Refusal,
+    ResetTokenSpent,
+    WebIdTaken,
+)
+from ledger.store.batch import Batch
+from ledger.store.log import Log, Outcome, Standing, StoredAnswer, UnclearCommit
+from ledger.store.mapper import encode
+from ledger.terms import TermsBook
+
+log = structlog.get_logger(__name__)
+
+ACTS_MAX = 256
+EVENTS_MAX = 500
+STALE = (GatheredStale, VerdictStale)
+"""What was gathered for an act has moved: its caller gathers again."""
+_REFUSED_CLAIMS: dict[str, type[Refusal]] = {
+    "web-id": WebIdTaken,
+    "card-exists": CardExists,
+    "reset-token": ResetTokenSpent,
+}
+
+
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    """An act in the queue and the caller who waits for it."""
+
+    act: Act
+    future: asyncio.Future[Answer]
+    clashes: int = 0
+    attempts: int = 0
+
+    @property
+    def alone(self) -> bool:
+        """An act that clashed twice is decided under the lock, by itself, so that there is always progress."""
+        return self.clashes >= 2
+
+
+@dataclass(slots=True)
+class _Decided:
+    """An act as it was decided: its facts' events, its rows and what it will answer, once that stands."""
+
+    waiting: _Waiting
+    desk: Desk
+    outcome: dict[str, Any] | Refusal
+    events: list[Event] = field(default_factory=list)
+
+
+class Defect(Exception):
+    """A decision failed with something that is no refusal."""
+
+
+class Lane:
+    """One queue, one task, one writing connection.
+
+    `queue_max` bounds what waits (over it: Busy, nothing recorded); `streams_max` bounds the aggregates kept in memory.
+    """
+
+    def __init__(self, log: Log, terms: TermsBook, *, queue_max: int = 4096, streams_max: int = 20_000) -> None:
+        self._log = log
+        self._terms = terms
+        self._queue: deque[_Waiting] = deque()
+        self._queue_max = queue_max
+        self._folds = Folds(streams_max)
+        self._streams_max = streams_max
+        self._keys_in_flight: set[tuple[str, str]] = set()
+        self._wake = asyncio.Event()
+        self._draining = False
+        self._task: asyncio.Task[None] | None = None
+        self.acknowledged: OrderedDict[UUID, int] = OrderedDict()
+        """The last position that this process acknowledged on a stream."""
+
+    async def start(self) -> None:
+        self._task = asyncio.create_task(self._run(), name="lane")
+
+    async def stop(self) -> None:
+        """Refuse new acts, finish those that wait, close the connection."""
+        self._draining = True
+        self._wake.set()
+        if self._task is not None:
+            await self._task
+        await self._log.close()
+
+    @property
+    def depth(self) -> int:
+        """Acts that wait."""
+        return len(self._queue)
+
+    async def execute(self, act: Act) -> Answer:
+        """Decide and commit the act.
+
+        Raises its Refusal; Busy when the queue is full; DatabaseUnavailable when the log cannot be reached;
+        GatheredStale when the act asks to be gathered again.
+        """
+        if self._draining or len(self._queue) >= self._queue_max:
+            raise Busy(retry_after=1)
+        key = act.order.key
+        waiting = _Waiting(act, asyncio.get_running_loop().create_future())
+        if key is not None:
+            if (key.subject, key.key) in self._keys_in_flight:
+                raise IdempotencyKeyInUse(retry_after=1)
+            self._keys_in_flight.add((key.subject, key.key))
+            waiting.future.add_done_callback(lambda _: self._keys_in_flight.discard((key.subject, key.key)))
+        self._queue.append(waiting)
+        self._wake.set()
+        # The act stands whether or not its caller stays to hear of it.
+        return await asyncio.shield(waiting.future)
+
+    async def _run(self) -> None:
+        while self._queue or not self._draining:
+            if not self._queue:
+                self._wake.clear()
+                await self._wake.wait()
+                continue
+            group = self._next_group()
+            try:
+                await self._commit(group)
+            except Exception as error:  # noqa: BLE001  # the lane outlives everything; the callers are told
+                log.exception("lane.failed")
+                self._fail(group, error)
+
+    def _next_group(self) -> list[_Waiting]:
+        group = [self._queue.popleft()]
+        while self._queue and not group[0].alone and not self._queue[0].alone and len(group) < ACTS_MAX:
+            group.append(self._queue.popleft())
+        return group
+
+    async def _commit(self, group: list[_Waiting]) -> None:
+        """Decide and record the group; what cannot be settled now goes back to the head of the queue."""
+        try:
+            if group[0].alone:
+                async with self._log.locked():
+                    await self._decide_and_record(group)
+            else:
+                await self._decide_and_record(group)
+        except Defect as defect:
+            await self._halve(group, defect)
+        except UnclearCommit as unclear:
+            log.error("lane.unclear-commit", batch=str(unclear))
+            self._fail(group, DatabaseUnavailable(retry_after=1))
+        except psycopg.Error as error:
+            await self._after_error(group, error)
+
+    async def _after_error(self, group: list[_Waiting], error: psycopg.Error) -> None:
+        """Nothing was recorded: repeat what may pass, halve what is a fault of the data, answer 503 to the rest."""
+        self._forget(group)
+        kind = (error.sqlstate or "08000")[:2]
+        for waiting in group:
+            waiting.attempts += 1
+        if kind in ("22", "23", "P0"):
+            await self._halve(group, error)
+        elif kind in ("40", "55") and all(waiting.attempts <= 3 for waiting in group):
+            self._queue.extendleft(reversed([waiting for waiting in group if not waiting.future.done()]))
+        else:
+            log.warning("lane.database-unavailable", sqlstate=error.sqlstate)
+            self._fail(group, DatabaseUnavailable(retry_after=1))
+
+    async def _halve(self, group: list[_Waiting], fault: Exception) -> None:
+        """Decide the halves of the group apart, until the one faulty act stands alone and fails alone."""
+        self._forget(group)
+        left = [waiting for waiting in group if not waiting.future.done()]
+        if len(left) > 1:
+            await self._commit(left[: len(left) // 2])
+            await self._commit(left[len(left) // 2 :])
+        elif left:
+            log.error("lane.defect", exc_info=fault.__cause__ or fault)
+            self._fail(left, fault.__cause__ if isinstance(fault.__cause__, Exception) else fault)
+
+    def _fail(self, group: Iterable[_Waiting], error: Exception) -> None:
+        self._forget(group)
+        for waiting in group:
+            if not waiting.future.done():
+                waiting.future.set_exception(error)
+
+    def _forget(self, group: Iterable[_Waiting]) -> None:
+        for waiting in group:
+            self._folds.forget(waiting.act.streams)
+        self._folds.forget([ADOPTION_ID])
+
+    async def _decide_and_record(self, group: list[_Waiting]) -> None:
+        standing, versions = await self._bring_up(group)
+        decided: list[_Decided] = []
+        events = 0
+        for number, waiting in enumerate(group):
+            if events >= EVENTS_MAX:
+                self._queue.extendleft(reversed(group[number:]))
+                break
+            if (stored := _stored_answer(waiting, standing)) is not None:
+                _settle_stored(waiting, stored)
+                continue
+            try:
+                decided.append(self._decide(waiting, standing))
+            except STALE as stale:
+                if not waiting.future.done():
+                    waiting.future.set_exception(stale)
+                continue
+            events += len(decided[-1].events)
+        await self._record(decided, standing, versions)
+
+    async def _bring_up(self, group: list[_Waiting]) -> tuple[Standing, dict[UUID, int]]:
+        """Fetch what is new on the group's streams; with the standing, the version of each stream before the group."""
+        streams = {ADOPTION_ID}
+        for waiting in group:
+            streams.update(waiting.act.streams, (stream for stream, _ in waiting.act.order.caller.epochs))
+        keys = [waiting.act.order.key for waiting in group if waiting.act.order.key is not None]
+        standing = await self._log.bring_up(self._folds.versions(streams), keys)
+        self._folds.fold(standing.events)
+        self._folds.shrink(len(streams))
+        return standing, self._folds.versions(streams)
+
+    def _decide(self, waiting: _Waiting, standing: Standing) -> _Decided:
+        """Let the act decide; raises Defect when it fails, or refuses after it recorded a fact."""
+        act = waiting.act
+        watched = (*act.streams, *(stream for stream, _ in act.order.caller.epochs))
+        streams: dict[UUID, Aggregate | None] = {stream: self._folds.get(stream) for stream in watched}
+        epochs = {stream: aggregate.epoch for stream, aggregate in streams.items() if aggregate is not None}
+        desk = Desk(act.order, standing.now, self._terms.at(business_day(standing.now)), streams)
+        outcome: dict[str, Any] | Refusal
+        try:
+            desk.refuse_ended_session()
+            outcome = act.decide(desk)
+        except (Refusal, *STALE) as refusal:
+            if any(aggregate is not None and aggregate.pending_events for aggregate in desk.streams.values()):
+                raise Defect("the act refused after it had recorded a fact") from refusal
+            if not isinstance(refusal, Refusal):
+                raise
+            desk.rows.clear()
+            outcome = refusal
+        except Exception as error:
+            raise Defect("the decision failed") from error
+        return _Decided(waiting, desk, outcome, self._collect(desk, epochs))
+
+    def _collect(self, desk: Desk, epochs: dict[UUID, int]) -> list[Event]:
+        """The act's events, the adoption of the terms first where they are new; raised epochs become rows."""
+        events: list[Event] = []
+        for stream, aggregate in desk.streams.items():
+            if aggregate is None:
+                continue
+            events.extend(aggregate.collect_events())  # type: ignore[arg-type]  # the library types its own events
+            if aggregate.epoch != epochs.get(stream, 0):
+                desk.row("epochs", subject=stream, epoch=aggregate.epoch)
+            self._folds.keep(aggregate)
+        if not events:
+            return events
+        adoption = self._folds.get(ADOPTION_ID) or Adoption.blank(ADOPTION_ID)
+        assert isinstance(adoption, Adoption)
+        adoption.instructed_by(desk.order.cause, desk.now).adopt(desk.terms.version, self._terms.digest)
+        adopted: list[Event] = adoption.collect_events()  # type: ignore[assignment]  # as above
+        if adopted:
+            desk.streams[ADOPTION_ID] = adoption
+            self._folds.keep(adoption)
+        return [*adopted, *events]
+
+    async def _record(self, decided: list[_Decided], standing: Standing, versions: dict[UUID, int]) -> None:
+        batch = _batch_of(decided, standing, versions)
+        if not batch.event_acts and not batch.key_acts and not batch.rows:
+            for one in decided:
+                self._settle(one, Outcome(None, standing.head))
+            return
+        outcomes = await self._log.record(batch)
+        again: list[_Waiting] = []
+        for one, outcome in zip(decided, outcomes, strict=True):
+            if outcome.clash is None:
+                self._settle(one, outcome)
+                continue
+            # What the streams of an act that clashed hold was never recorded.
+            self._folds.forget(one.desk.streams)
+            if (refused := _REFUSED_CLAIMS.get(outcome.clash)) is not None:
+                _refuse(one.waiting, refused(), standing.head)
+            else:
+                one.waiting.clashes += 1
+                again.append(one.waiting)
+        self._queue.extendleft(reversed(again))
+
+    def _settle(self, one: _Decided, outcome: Outcome) -> None:
+        """Tell the caller; the act is committed, or needed no commit."""
+        for event in one.events:
+            self.acknowledged[event.originator_id] = outcome.position
+            self.acknowledged.move_to_end(event.originator_id)
+        while len(self.acknowledged) > self._streams_max:
+            self.acknowledged.popitem(last=False)
+        if isinstance(one.outcome, Refusal):
+            _refuse(one.waiting, one.outcome, outcome.position)
+        elif not one.waiting.future.done():
+            one.waiting.future.set_result(Answer(outcome.position, one.outcome))
+
+
+def _refuse(waiting: _Waiting, refusal: Refusal, position: int | None) -> None:
+    refusal.position = position
+    if not waiting.future.done():
+        waiting.future.set_exception(refusal)
+
+
+def _stored_answer(waiting: _Waiting, standing: Standing) -> StoredAnswer | None:
+    key = waiting.act.order.key
+    return standing.answers.get((key.subject, key.key)) if key is not None else None
+
+
+def _settle_stored(waiting: _Waiting, stored: StoredAnswer) -> None:
+    """Answer a repeated request as the first one was answered."""
+    key = waiting.act.order.key
+    assert key is not None
+    body = msgspec.json.decode(stored.body)
+    if stored.fingerprint != key.fingerprint:
+        _refuse(waiting, IdempotencyKeyReused(), None)
+    elif stored.refusal is not None:
+        refusal = REFUSALS[stored.refusal](**body)
+        refusal.replayed = True
+        _refuse(waiting, refusal, stored.position)
+    elif not waiting.future.done():
+        waiting.future.set_result(Answer(stored.position, body, replayed=True))
+
+
+def _batch_of(decided: list[_Decided], standing: Standing, versions: dict[UUID, int]) -> Batch:
+    batch = Batch(uuid4(), standing.clock_offset, acts=len(decided))
+    for number, one in enumerate(decided, start=1):
+        written = {event.originator_id for event in one.events}
+        for stream in one.desk.streams:
+            batch.look(stream, versions.get(stream, 0))
+            batch.touch(number, stream, writes=stream in written)
+        for event in one.events:
+            batch.add_event(number, event.originator_id, event.originator_version, event.fact.topic, encode(event))
+        for table, row in one.desk.rows:
+            batch.add_row(number, table, row)
+        _add_key(batch, number, one)
+    return batch
+
+
+def _add_key(batch: Batch, number: int, one: _Decided) -> None:
+    key, outcome = one.waiting.act.order.key, one.outcome
+    if key is None or (isinstance(outcome, Refusal) and not outcome.stored):
+        return
+    refusal, body = (outcome.code, outcome.details) if isinstance(outcome, Refusal) else (None, outcome)
+    batch.add_key(number, key.subject, key.key, key.fingerprint, refusal, msgspec.json.encode(body))

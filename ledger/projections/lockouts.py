@@ -1,0 +1,119 @@
+"""`lockouts`: one row for each card (its access) and each member (the web login), as far as the projector has come.
+
+What must stay true: the row keeps what the refusals decide on, and the view is computed from it by the same bars when
+it is read; whether a wait is over is a question of now, never of a stored row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from psycopg import sql
+from psycopg_pool import AsyncConnectionPool
+
+from ledger.aggregates.access import Access
+from ledger.aggregates.card import Card, CardIssued
+from ledger.aggregates.fact import Aggregate, Event
+from ledger.aggregates.member import Member
+from ledger.aggregates.web_login import WebLogin
+from ledger.store.pages import Connection, Recorded
+
+_LOAD = "select subject, kind, member_id, state from {table} where subject = any(%s)"
+_STORE = """
+insert into {table} as l (subject, kind, member_id, state)
+select * from unnest(%s::uuid[], %s::text[], %s::uuid[], %s::bytea[])
+on conflict (subject) do update set state = excluded.state
+"""
+_READ = """
+select p.position, c.member_id, c.state, m.state, business_now() from projections p
+left join lockouts c on c.subject = %s and c.kind = 'card'
+left join lockouts m on m.subject = c.member_id and m.kind = 'member'
+where p.name = 'lockouts'
+"""
+# A card's facts of money say nothing about its use.
+_MODULES = tuple(f"ledger.aggregates.{name}" for name in ("access", "pin", "card", "web_login"))
+
+_encode = msgspec.json.Encoder().encode
+_decode_access = msgspec.json.Decoder(Access).decode
+_decode_web = msgspec.json.Decoder(WebLogin).decode
+
+
+class Lockouts:
+    """The writer."""
+
+    name = "lockouts"
+
+    async def apply(self, connection: Connection, events: Sequence[Recorded], table: str) -> None:
+        """Fold what says who may use a card or log in."""
+        news = [r.event for r in events if type(r.event.fact).__module__ in _MODULES or r.event.originator_version == 1]
+        news = [event for event in news if event.fact.topic.startswith(("card.", "member."))]
+        if not news:
+            return
+        folded = await self._load(connection, list({event.originator_id for event in news}), table)
+        for event in news:
+            folded[event.originator_id] = _fold(folded.get(event.originator_id), event)
+        rows = list(folded.values())
+        await connection.execute(
+            sql.SQL(_STORE).format(table=sql.Identifier(table)),
+            (
+                [row.id for row in rows],
+                ["card" if isinstance(row, Card) else "member" for row in rows],
+                [row.member_id if isinstance(row, Card) else row.id for row in rows],
+                [_encode(row.access if isinstance(row, Card) else row.web) for row in rows],
+            ),
+        )
+
+    async def _load(self, connection: Connection, subjects: list[UUID], table: str) -> dict[UUID, Card | Member]:
+        query = sql.SQL(_LOAD).format(table=sql.Identifier(table))
+        cursor = await connection.cursor(binary=True).execute(query, (subjects,))
+        loaded: dict[UUID, Card | Member] = {}
+        for subject, kind, member_id, state in await cursor.fetchall():
+            if kind == "card":
+                card = loaded[subject] = Card.blank(subject)
+                card.member_id, card.access = member_id, _decode_access(state)
+            else:
+                member = loaded[subject] = Member.blank(subject)
+                member.web = _decode_web(state)
+        return loaded
+
+
+def _fold(row: Aggregate | None, event: Event) -> Card | Member:
+    if row is None:
+        row = (Card if event.fact.topic.startswith("card.") else Member).blank(event.originator_id)
+    assert isinstance(row, Card | Member)
+    if type(event.fact).__module__ in _MODULES or isinstance(event.fact, CardIssued):
+        event.fact.evolve(row, event.at)
+    return row
+
+
+@dataclass(frozen=True, slots=True)
+class LockoutRow:
+    """A card's access and its member's web login as read; None for no such card."""
+
+    position: int
+    now: datetime
+    member_id: UUID | None
+    access: Access | None
+    web: WebLogin | None
+
+
+class LockoutReader:
+    """Reads the two rows that make a card's lockout."""
+
+    def __init__(self, pool: AsyncConnectionPool[Any]) -> None:
+        self._pool = pool
+
+    async def read(self, card_id: UUID) -> LockoutRow:
+        async with self._pool.connection() as connection:
+            row = await (await connection.cursor(binary=True).execute(_READ, (card_id,))).fetchone()
+        if row is None:
+            return LockoutRow(0, datetime.fromtimestamp(0).astimezone(), None, None, None)
+        position, member_id, access, web, now = row
+        if access is None:
+            return LockoutRow(position, now, None, None, None)
+        return LockoutRow(position, now, member_id, _decode_access(access), _decode_web(web))

@@ -1,0 +1,81 @@
+"""Rebuild: the same code over the whole log into a fresh table, which takes the place of the old one in one commit.
+
+What must stay true: readers see the old rows or the new ones, never a half; nothing but a rebuild repairs a read model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from psycopg import sql
+
+from ledger.projections.read_model import ReadModel
+from ledger.store.pages import PAGE, Connection, page_after
+
+_DIGEST = "select coalesce(sum(hashtextextended(t::text, 0)::numeric), 0), count(*) from {table} t"
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """How far the new table reaches, and whether the old one, at the same position, held the same rows."""
+
+    position: int
+    rows: int
+    as_before: bool
+
+
+async def rebuild(connection: Connection, model: ReadModel, told: Callable[[int], None] = lambda _: None) -> Rebuilt:
+    """Rebuild one read model while the projector follows; `told` hears each position that was reached."""
+    fresh = f"{model.name}_rebuilt"
+    await connection.execute(sql.SQL("drop table if exists {}").format(sql.Identifier(fresh)))
+    await connection.execute(
+        sql.SQL("create table {} (like {} including all)").format(sql.Identifier(fresh), sql.Identifier(model.name))
+    )
+    position = 0
+    while events := await page_after(connection, position):
+        async with connection.transaction():
+            await model.apply(connection, events, fresh)
+        position = events[-1].position
+        told(position)
+        if len(events) < PAGE:
+            break
+    return await _switch(connection, model, fresh, position)
+
+
+async def _switch(connection: Connection, model: ReadModel, fresh: str, position: int) -> Rebuilt:
+    """Catch up under the row that every page of the projector moves, compare, and change the tables over."""
+    async with connection.transaction():
+        row = await (
+            await connection.execute(
+                "select position, state from projections where name = %s for update", (model.name,)
+            )
+        ).fetchone()
+        live = int(row[0]) if row is not None else 0
+        while position < live or (row is not None and row[1] == "failed"):
+            events = await page_after(connection, position)
+            if row is not None and row[1] == "following":
+                events = [event for event in events if event.position <= live]
+            if not events:
+                break
+            await model.apply(connection, events, fresh)
+            position = events[-1].position
+        old, new = await _digest(connection, model.name), await _digest(connection, fresh)
+        await connection.execute(sql.SQL("drop table {}").format(sql.Identifier(model.name)))
+        await connection.execute(
+            sql.SQL("alter table {} rename to {}").format(sql.Identifier(fresh), sql.Identifier(model.name))
+        )
+        await connection.execute(
+            "insert into projections (name, position) values (%s, %s) on conflict (name) do update"
+            " set position = excluded.position, state = 'following', failed_position = null, failed_type = null,"
+            " failed_error = null, updated_at = clock_timestamp()",
+            (model.name, position),
+        )
+    return Rebuilt(position, new[1], old == new and position == live)
+
+
+async def _digest(connection: Connection, table: str) -> tuple[object, int]:
+    """The rows of a table as a sum of their hashes, in whatever order they lie."""
+    row = await (await connection.execute(sql.SQL(_DIGEST).format(table=sql.Identifier(table)))).fetchone()
+    assert row is not None
+    return row[0], int(row[1])

@@ -1,0 +1,1 @@
+"""Where the log lies: the database, its schema, the recorder and the vaults. What is committed here has happened."""

@@ -1,0 +1,80 @@
+"""What one call of the record function takes: the acts of a batch as arrays, one element for each event, key or row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from psycopg.types.json import Jsonb
+
+RECORD = """
+select act, clash, last_position from record_acts(
+    %s, %s::int, %s, %s::uuid[], %s::bigint[], %s::int[], %s::uuid[], %s::boolean[],
+    %s::int[], %s::uuid[], %s::bigint[], %s::text[], %s::bytea[],
+    %s::int[], %s::text[], %s::text[], %s::bytea[], %s::text[], %s::bytea[], %s)
+"""
+
+
+@dataclass(slots=True)
+class Batch:
+    """Acts are numbered from 1 by the lane (the library's recorder, with its single act, uses 1 as well)."""
+
+    batch_id: UUID
+    clock_offset: timedelta
+    acts: int = 0
+    streams: dict[UUID, int] = field(default_factory=dict)
+    touches: dict[tuple[int, UUID], bool] = field(default_factory=dict)
+    event_acts: list[int] = field(default_factory=list)
+    event_streams: list[UUID] = field(default_factory=list)
+    event_versions: list[int] = field(default_factory=list)
+    event_topics: list[str] = field(default_factory=list)
+    event_states: list[bytes] = field(default_factory=list)
+    key_acts: list[int] = field(default_factory=list)
+    key_subjects: list[str] = field(default_factory=list)
+    keys: list[str] = field(default_factory=list)
+    fingerprints: list[bytes] = field(default_factory=list)
+    refusals: list[str | None] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
+    rows: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+
+    def look(self, stream: UUID, version: int) -> None:
+        """The batch was decided with the stream at this version; the first word on a stream counts."""
+        self.streams.setdefault(stream, version)
+
+    def touch(self, act: int, stream: UUID, *, writes: bool) -> None:
+        self.touches[act, stream] = writes or self.touches.get((act, stream), False)
+
+    def add_event(self, act: int, stream: UUID, version: int, topic: str, state: bytes) -> None:
+        self.event_acts.append(act)
+        self.event_streams.append(stream)
+        self.event_versions.append(version)
+        self.event_topics.append(topic)
+        self.event_states.append(state)
+
+    def add_key(self, act: int, subject: str, key: str, fingerprint: bytes, refusal: str | None, body: bytes) -> None:
+        self.key_acts.append(act)
+        self.key_subjects.append(subject)
+        self.keys.append(key)
+        self.fingerprints.append(fingerprint)
+        self.refusals.append(refusal)
+        self.bodies.append(body)
+
+    def add_row(self, act: int, table: str, row: dict[str, Any]) -> None:
+        """A row that stands or falls with the act; `table` is a name that `write_rows` knows."""
+        # Bytes travel in JSON as PostgreSQL's own hex text; UUIDs and instants as text.
+        plain = {name: "\\x" + value.hex() if isinstance(value, bytes) else value for name, value in row.items()}
+        self.rows.setdefault(table, []).append({"act": act, **plain})
+
+    def arguments(self) -> tuple[Any, ...]:
+        """The arguments of `RECORD`."""
+        touched = list(self.touches)
+        return (
+            self.batch_id, self.acts, self.clock_offset, list(self.streams), list(self.streams.values()),
+            [act for act, _ in touched], [stream for _, stream in touched], list(self.touches.values()),
+            self.event_acts, self.event_streams, self.event_versions, self.event_topics, self.event_states,
+            self.key_acts, self.key_subjects, self.keys, self.fingerprints, self.refusals, self.bodies,
+            Jsonb(self.rows, dumps=msgspec.json.encode) if self.rows else None,
+        )  # fmt: skip

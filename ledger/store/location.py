@@ -1,0 +1,54 @@
+"""Which database a command works on: the embedded one of a data folder, or the one of a URL.
+
+What must stay true: one `serve` at a time runs on a data folder; any other command may join it there.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ledger.faults import EnvironmentFault
+from ledger.settings import Settings
+from ledger.store.embedded import EmbeddedPostgres
+from ledger.store.locks import FileLock
+
+
+@contextmanager
+def opened(settings: Settings) -> Iterator[Settings]:
+    """The settings with a database that runs: their URL, or that of the embedded server while this lasts."""
+    if settings.database_url is not None:
+        yield settings
+        return
+    with EmbeddedPostgres.at(settings.place) as server:
+        yield settings.model_copy(update={"database_url": server.dsn, "database_password_file": None})
+
+
+@contextmanager
+def serving(settings: Settings) -> Iterator[None]:
+    """Be the one that serves the data folder. Raises EnvironmentFault, naming the other one."""
+    if settings.database_url is not None:
+        yield
+        return
+    lock = _serve_lock(settings)
+    try:
+        if not lock.try_alone():
+            raise EnvironmentFault(
+                f"The data folder {settings.data} is served already ({lock.read() or 'just starting'}).",
+                "Stop that one, or give another folder with --data.",
+            )
+        lock.write(f"process {os.getpid()}, port {settings.port}")
+        yield
+    finally:
+        lock.close()
+
+
+def _serve_lock(settings: Settings) -> FileLock:
+    try:
+        settings.place.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return FileLock(settings.place / "serve.lock")
+    except OSError as error:
+        raise EnvironmentFault(
+            f"The data folder {settings.data} cannot be used ({error.strerror}).", "Give another folder with --data."
+        ) from error
