@@ -6,6 +6,7 @@ finished, then the projector stops, and last the pools are closed.
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.metadata import PackageNotFoundError
@@ -51,6 +52,7 @@ def create_app(settings: Settings | None = None, open_services: OpenServices = o
     rows = operations(in_sandbox=settings.sandbox)
     told = document(rows, _version())
     registry = CollectorRegistry()
+    observed = "FASTAPI_OTEL_AUTO_CONFIGURE" in os.environ  # the framework would ask again for each request
     app = FastAPI(
         title=told["info"]["title"],
         version=told["info"]["version"],
@@ -61,7 +63,7 @@ def create_app(settings: Settings | None = None, open_services: OpenServices = o
         lifespan=_lifespan(settings, open_services, registry),
         middleware=[Middleware(Edge, log=request_log(settings.log_level), meters=RequestMeters(registry))],
         exception_handlers={HTTPException: _framework_error},
-        telemetry={"logs": False},
+        telemetry={"tracing": observed, "metrics": observed, "logs": False},
     )
     app.openapi = lambda: told  # type: ignore[method-assign]  # FastAPI's own hook for a document made elsewhere
     for path, by_method in by_path(rows).items():
@@ -77,7 +79,7 @@ def _lifespan(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with open_services(settings) as services:
             registry.register(services.metrics)
-            app.state.services = services
+            app.state.services, app.state.metrics = services, registry
             with told_of_signals(services.stopping):
                 yield
             services.stopping.set()

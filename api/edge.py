@@ -24,10 +24,9 @@ class RequestMeters:
     """Counts and times of requests by operation; children are kept, because looking them up costs more than adding."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._requests = Counter(
-            "ledger_http_requests", "Requests answered.", ("operation", "status"), registry=registry
-        )
-        self._seconds = Histogram("ledger_http_request_seconds", "Time to answer.", ("operation",), registry=registry)
+        told, timed = "cardledger_http_requests", "cardledger_http_request_seconds"
+        self._requests = Counter(told, "Requests answered.", ("operation", "status"), registry=registry)
+        self._seconds = Histogram(timed, "Time to answer.", ("operation",), registry=registry)
         self._counted: dict[tuple[str, int], Counter] = {}
         self._timed: dict[str, Histogram] = {}
 

@@ -62,7 +62,7 @@ class Exchange:
 
     __slots__ = (
         "body", "caller", "code", "command_id", "correlation_id", "headers", "ids", "key", "language", "method",
-        "operation", "path", "position", "query", "raw", "repeated", "request_id", "scope", "services", "status",
+        "operation", "path", "query", "raw", "repeated", "request_id", "scope", "services", "status",
     )  # fmt: skip
 
     def __init__(self, scope: Scope) -> None:
@@ -87,7 +87,6 @@ class Exchange:
         self.body: BaseModel | None = None
         self.status = 0
         self.code: str | None = None
-        self.position: int | None = None
         self.services: Services
 
     def header(self, name: bytes) -> str:

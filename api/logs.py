@@ -32,4 +32,4 @@ def request_log(level: str = "info", stream: Any = None) -> FilteringBoundLogger
 
 
 def _json_line(_logger: WrappedLogger, _method: str, line: EventDict) -> str:
-    return msgspec.json.encode(line).decode() + "\n"
+    return msgspec.json.encode(line).decode()

@@ -148,7 +148,8 @@ def _parameters(row: Operation) -> Iterable[Json]:
     for parameter in row.query:
         yield {"name": parameter.name, "in": "query", "required": parameter.required,
                "description": parameter.description, "schema": dict(parameter.schema)}  # fmt: skip
-    names = ["IdempotencyKey"] * row.keyed + ["LedgerMinPosition", "Prefer"] * row.fresh + ["AcceptLanguage"]
+    waiting = ["LedgerMinPosition", "Prefer"] if row.reads else []
+    names = ["IdempotencyKey"] * row.keyed + waiting + ["AcceptLanguage"]
     yield from ({"$ref": f"#/components/parameters/{name}"} for name in names)
 
 
@@ -197,7 +198,7 @@ def codes(row: Operation) -> list[str]:
         *(() if row.open else ("unauthenticated", "session-ended", "role-not-permitted")),
         *(("idempotency-key-missing", "idempotency-key-reused", "idempotency-key-in-use") if row.keyed else ()),
         *(("busy",) if row.method != "GET" else ()),
-        *(("projection-behind",) if row.fresh else ()),
+        *(("projection-behind",) if row.reads else ()),
         *(("cursor-invalid",) if PAGING[1] in row.query else ()),
         *row.refusals,
     })  # fmt: skip

@@ -62,8 +62,8 @@ class Operation:
     outage: str | None = None
     """The scope whose outage is told before the form of the fields."""
     at_login: bool = False
-    fresh: bool = False
-    """Whether it reads: it may then wait for a position."""
+    reads: str | None = None
+    """The read model that answers: the request waits until that one is fresh enough."""
     media: tuple[str, ...] = ("application/json",)
     defaults: Mapping[str, Any] = field(init=False)
     parameters: Mapping[str, QueryParameter] = field(init=False)

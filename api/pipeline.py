@@ -86,8 +86,8 @@ async def answer(operation: Operation, exchange: Exchange, receive: Receive) -> 
     await read_fields(operation, exchange, value)
     if operation.keyed:
         exchange.key = idempotency_key(exchange)
-    if operation.fresh:
-        await wait_until_fresh(exchange)
+    if operation.reads is not None:
+        await wait_until_fresh(exchange, operation.reads)
     outcome = await operation.handler(exchange)
     if not isinstance(outcome, Answer):
         return outcome

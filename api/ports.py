@@ -10,12 +10,15 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 from prometheus_client import CollectorRegistry
 
 from ledger.instruction import Answer, Caller, Instruction
+from ledger.refusals import NotFound
+
+Port = TypeVar("Port")
 
 AsOf = int | datetime | None
 """A position of the log, or an instant that stands for the last position recorded at or before it."""
@@ -60,8 +63,8 @@ class Door(Protocol):
 class Freshness(Protocol):
     """How far the read models are."""
 
-    async def reached(self, stream: UUID | None, position: int | None, wait_seconds: float) -> bool:
-        """Wait until what this process last acknowledged on the stream, and `position`, can be read; False if not."""
+    async def reached(self, read_model: str, stream: UUID | None, position: int | None, wait_seconds: float) -> bool:
+        """Wait until the read model shows `position`, and what was acknowledged here on the stream; False if not."""
         ...
 
 
@@ -70,6 +73,8 @@ class Balances(Protocol):
 
     async def settlement_quote(self, card_id: UUID, day: date | None) -> Answer: ...
 
+
+class Explanations(Protocol):
     async def explanation(self, card_id: UUID, of: str, as_of: AsOf) -> Answer: ...
 
 
@@ -199,6 +204,13 @@ class Acts(Protocol):
     ) -> Answer: ...
 
 
+def fitted(port: Port | None) -> Port:
+    """The port; NotFound in a process that has none of its kind."""
+    if port is None:
+        raise NotFound
+    return port
+
+
 async def _nothing() -> None:
     return None
 
@@ -219,9 +231,10 @@ class Services:
     lockouts: Lockouts
     members: Members
     events: Events
-    books: Books
     projections: Projections
-    day_closes: DayCloses
+    explanations: Explanations | None = None
+    books: Books | None = None
+    day_closes: DayCloses | None = None
     sandbox: Sandbox | None = None
     fingerprint_key: bytes
     cursor_key: bytes

@@ -125,7 +125,7 @@ PAGING = (
 )
 
 
-async def wait_until_fresh(exchange: Exchange) -> None:
+async def wait_until_fresh(exchange: Exchange, read_model: str) -> None:
     """Wait for what this process acknowledged on the stream, and for `Ledger-Min-Position`; raises ProjectionBehind."""
     wanted = exchange.headers.get(MIN_POSITION_HEADER)
     if wanted is not None and not re.fullmatch(rb"[0-9]{1,15}", wanted):
@@ -135,7 +135,7 @@ async def wait_until_fresh(exchange: Exchange) -> None:
         return
     stream = exchange.ids.get("card_id") or exchange.ids.get("member_id")
     position = None if wanted is None else int(wanted)
-    if not await exchange.services.freshness.reached(stream, position, seconds):
+    if not await exchange.services.freshness.reached(read_model, stream, position, seconds):
         raise ProjectionBehind
 
 

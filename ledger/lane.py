@@ -106,12 +106,16 @@ class Lane:
         self._task = asyncio.create_task(self._run(), name="lane")
 
     async def stop(self) -> None:
-        """Refuse new acts, finish those that wait, close the connection."""
+        """Drain, then close the connection."""
+        await self.drain()
+        await self._log.close()
+
+    async def drain(self) -> None:
+        """Refuse new acts and return when those that wait are answered."""
         self._draining = True
         self._wake.set()
         if self._task is not None:
-            await self._task
-        await self._log.close()
+            await asyncio.shield(self._task)
 
     @property
     def depth(self) -> int:

@@ -345,16 +345,6 @@ class ProjectionBehind(
     """The read model has not reached the position asked for."""
 
 
-class BeforeFirstEvent(
-    Refusal,
-    code="before-first-event",
-    ja="指定の時点には記録がありません。",
-    remedy=r.CHOOSE_ANOTHER_INSTANT,
-    stored=False,
-):
-    """The log holds nothing at or before this instant."""
-
-
 # Simulation and refund ------------------------------------------------------------------------------------------------
 
 

@@ -42,6 +42,7 @@ class Settings(BaseSettings):
     projector: bool = Field(True, description="Whether `serve` also keeps the read models up to date.")
     connections: int = Field(8, ge=2, le=200, description="Database connections of one process, at most.")
     shutdown_seconds: int = Field(5, ge=1, le=600, description="Seconds that open requests get at the end.")
+    test_hash_cost: bool = Field(False, description="Cheap hashes, for suites: they protect nothing. Sandbox only.")
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Least level that is logged.")
 
     @classmethod

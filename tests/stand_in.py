@@ -114,13 +114,13 @@ def services(ledger: StandIn) -> Services:
     """The stand-in behind every port."""
     everything: dict[str, Any] = dict.fromkeys(
         ("ledger", "door", "freshness", "balances", "transactions", "lockouts", "members", "events", "books",
-         "projections", "day_closes", "sandbox"), ledger
+         "projections", "explanations", "day_closes", "sandbox"), ledger
     )  # fmt: skip
     return Services(**everything, fingerprint_key=b"f" * 32, cursor_key=b"c" * 32)
 
 
 @contextmanager
-def serving(*, sandbox: bool = True) -> Iterator[tuple[TestClient, StandIn]]:
+def serving(*, sandbox: bool = True, log_level: str = "error") -> Iterator[tuple[TestClient, StandIn]]:
     """A client of the application around a stand-in."""
     ledger = StandIn(sandbox)
 
@@ -128,7 +128,7 @@ def serving(*, sandbox: bool = True) -> Iterator[tuple[TestClient, StandIn]]:
     async def opened(_settings: Settings) -> AsyncIterator[Services]:
         yield services(ledger)
 
-    app = create_app(Settings.read(sandbox=sandbox, log_level="error"), opened)
+    app = create_app(Settings.read(sandbox=sandbox, log_level=log_level), opened)
     with TestClient(app, raise_server_exceptions=False) as client:
         yield client, ledger
 
@@ -137,7 +137,7 @@ def path_of(row: Operation, *, card_id: str = CARD_ID, member_id: str = MEMBER_I
     """The path of the operation, about the member's own objects unless told otherwise."""
     path = row.path.replace("{card_id}", card_id).replace("{member_id}", member_id)
     for name in ("session_id", "advance_id", "repayment_id", "suspension_id", "stop_id", "request_id"):
-        path = path.replace("{%s}" % name, OTHER_ID)
+        path = path.replace(f"{{{name}}}", OTHER_ID)
     return path + ("?of=principal" if row.operation_id == "explainFigure" else "")
 
 

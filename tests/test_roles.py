@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from stand_in import ATM_MEMBER, ENDED, OTHER_ID, StandIn, bearer, path_of, request_of, serving
 from starlette.testclient import TestClient
-from tests.stand_in import ATM_MEMBER, ENDED, OTHER_ID, StandIn, bearer, path_of, request_of, serving
 
 from api.bodies import METHODS, STOP_REASONS
 from api.operation import Operation

@@ -8,6 +8,7 @@ from __future__ import annotations
 from api.cursors import opened
 from api.exchange import Exchange, Reply
 from api.operation import Operation
+from api.ports import fitted
 from api.read_answers import Projections, Rows, TrialBalance
 from api.reading import AS_OF, PAGING, page_reply
 from ledger.instruction import Answer
@@ -16,12 +17,12 @@ TAG = "audit"
 
 
 async def read_journal(exchange: Exchange) -> Reply:
-    books, limit = exchange.services.books, exchange.query["limit"]
+    books, limit = fitted(exchange.services.books), exchange.query["limit"]
     return page_reply(exchange, await books.journal(opened(exchange), limit))
 
 
 async def read_trial_balance(exchange: Exchange) -> Answer:
-    return await exchange.services.books.trial_balance(exchange.query["as_of"])
+    return await fitted(exchange.services.books).trial_balance(exchange.query["as_of"])
 
 
 async def read_projections(exchange: Exchange) -> Answer:
@@ -39,7 +40,7 @@ OPERATIONS = (
         handler=read_journal,
         query=PAGING,
         answer=Rows,
-        fresh=True,
+        reads="journal",
     ),
     Operation(
         method="GET",
@@ -51,7 +52,7 @@ OPERATIONS = (
         handler=read_trial_balance,
         query=(AS_OF,),
         answer=TrialBalance,
-        fresh=True,
+        reads="journal",
         refusals=("before-first-event",),
     ),
     Operation(

@@ -38,7 +38,7 @@ async def ready(exchange: Exchange) -> Reply:
 
 async def metrics(exchange: Exchange) -> Reply:
     headers = [(b"content-type", METRICS_TYPE.encode()), (b"cache-control", b"no-store")]
-    return Reply(200, generate_latest(exchange.services.metrics), headers)
+    return Reply(200, generate_latest(exchange.scope["app"].state.metrics), headers)
 
 
 OPERATIONS = (

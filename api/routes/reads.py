@@ -10,6 +10,7 @@ from typing import Any
 from api.cursors import opened
 from api.exchange import Exchange, Reply
 from api.operation import Operation
+from api.ports import fitted
 from api.problems import worded
 from api.read_answers import (
     Balance,
@@ -43,7 +44,8 @@ async def read_settlement_quote(exchange: Exchange) -> Answer:
 
 async def read_explanation(exchange: Exchange) -> Answer:
     query = exchange.query
-    return await exchange.services.balances.explanation(exchange.ids["card_id"], query["of"], query["as_of"])
+    explanations = fitted(exchange.services.explanations)
+    return await explanations.explanation(exchange.ids["card_id"], query["of"], query["as_of"])
 
 
 async def list_transactions(exchange: Exchange) -> Reply:
@@ -99,7 +101,7 @@ OPERATIONS = (
         handler=read_balance,
         query=(VALUE_DATE, AS_OF),
         answer=Balance,
-        fresh=True,
+        reads="balances",
         refusals=("value-date-refused", "before-first-event"),
     ),
     Operation(
@@ -118,7 +120,7 @@ OPERATIONS = (
             *PAGING,
         ),
         answer=Transactions,
-        fresh=True,
+        reads="transactions",
     ),
     Operation(
         method="GET",
@@ -130,7 +132,7 @@ OPERATIONS = (
         handler=read_lockout,
         query=(AS_OF,),
         answer=Lockout,
-        fresh=True,
+        reads="lockouts",
         refusals=("before-first-event",),
     ),
     Operation(
@@ -143,7 +145,7 @@ OPERATIONS = (
         handler=read_settlement_quote,
         query=(day_parameter("date", "The day of settlement, today where it is absent."),),
         answer=SettlementQuote,
-        fresh=True,
+        reads="balances",
         refusals=("value-date-refused",),
     ),
     Operation(
@@ -157,7 +159,7 @@ OPERATIONS = (
         handler=read_explanation,
         query=(word_parameter("of", FIGURES, "The figure to be explained.", required=True), AS_OF),
         answer=Explanation,
-        fresh=True,
+        reads="balances",
         refusals=("before-first-event",),
     ),
     Operation(
@@ -169,7 +171,6 @@ OPERATIONS = (
         permission="read",
         handler=read_member,
         answer=Member,
-        fresh=True,
     ),
     Operation(
         method="GET",
@@ -181,7 +182,6 @@ OPERATIONS = (
         handler=list_cards,
         query=PAGING,
         answer=Cards,
-        fresh=True,
     ),
     Operation(
         method="GET",
@@ -193,6 +193,5 @@ OPERATIONS = (
         handler=list_limit_change_requests,
         query=PAGING,
         answer=LimitChangeRequests,
-        fresh=True,
     ),
 )

@@ -11,16 +11,16 @@ from api.answers import Done
 from api.bodies import ClockSetting, DayCloses
 from api.exchange import Exchange, Reply
 from api.operation import Operation
-from api.ports import Sandbox
+from api.ports import Sandbox, fitted
 from api.read_answers import Clock, Rows
+from ledger.application.sandbox import ClockBackward
 from ledger.instruction import Answer
 
 TAG = "sandbox"
 
 
 def _sandbox(exchange: Exchange) -> Sandbox:
-    assert exchange.services.sandbox is not None, "the routes of the sandbox exist in a sandbox alone"
-    return exchange.services.sandbox
+    return fitted(exchange.services.sandbox)
 
 
 def _told(now: datetime) -> Reply:
@@ -40,7 +40,7 @@ async def read_outbox(exchange: Exchange) -> Reply:
 
 
 async def close_days(exchange: Exchange) -> Answer:
-    return await exchange.services.day_closes.close_days(exchange.order, exchange.taken(DayCloses).through)
+    return await fitted(exchange.services.day_closes).close_days(exchange.order, exchange.taken(DayCloses).through)
 
 
 OPERATIONS = (
@@ -64,7 +64,7 @@ OPERATIONS = (
         handler=set_clock,
         body=ClockSetting,
         answer=Clock,
-        refusals=("clock-backward",),
+        refusals=(ClockBackward.code,),
     ),
     Operation(
         method="GET",

@@ -5,9 +5,16 @@ What must stay true: the account follows from its facts alone; an act checks all
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
+from dataclasses import replace
+from datetime import date
+
 from ledger.aggregates.balance import Account, AccountFact, Figures, SettlementQuote
 from ledger.aggregates.limits import CardLimits
 from ledger.aggregates.passbook import Passbook
+from ledger.aggregates.replay import Replay
+from ledger.calendar import ONE_DAY
+from ledger.terms import Terms
 
 __all__ = ["Account", "AccountFact", "CardAccount", "Figures", "SettlementQuote"]
 
@@ -21,3 +28,15 @@ class CardAccount(CardLimits):
     def open_passbook(self) -> None:
         """Keep entries from the issue on, as the write side does; a read model restores an account without them."""
         self.passbook = Passbook()
+
+    def account_on(self, day: date, terms: Terms) -> Account:
+        """The account at the end of an earlier day as it is known now: without the entries of later value dates.
+
+        Limit and what is in flight are the present ones: they have no value date.
+        """
+        entries = self.written.entries
+        since, standing = self.written.before(day + ONE_DAY, self.account.standing)
+        first = bisect_left(entries, since, key=lambda entry: entry.on)
+        replay = Replay(standing, terms)
+        replay.run(entries[first : bisect_right(entries, day, key=lambda entry: entry.on)], day - ONE_DAY)
+        return replace(self.account, standing=replay.standing)

@@ -76,3 +76,23 @@ class Replay:
             if len(rows) < PAGE or aggregate is None:
                 return aggregate if isinstance(aggregate, kind) else None
             version = aggregate.version
+
+    async def head(self) -> int:
+        """The last position of the log."""
+        async with self._pool.connection() as connection:
+            row = await (await connection.execute(_HEAD)).fetchone()
+        return int(row[0]) if row else 0
+
+    async def recorded_at(self, position: int) -> datetime:
+        """When the log took the event at a position."""
+        async with self._pool.connection() as connection:
+            row = await (await connection.execute(_AT, (position,))).fetchone()
+        assert row is not None, "the position was looked up before"
+        instant: datetime = row[0]
+        return instant
+
+    async def exists(self, stream: UUID) -> bool:
+        async with self._pool.connection() as connection:
+            query = "select exists (select from ledger_events where originator_id = %s)"
+            row = await (await connection.execute(query, (stream,))).fetchone()
+        return row is not None and bool(row[0])

@@ -63,9 +63,10 @@ def serve(
 def run_server(settings: Settings) -> None:
     """Serve until a signal ends it. Raises EnvironmentFault before anything is served."""
     from ledger.store import location
+    from ledger.store.preparation import prepare
 
     with _listen(settings) as listener, location.serving(settings), location.opened(settings) as ready:
-        _ready_schema(ready, embedded=settings.database_url is None)
+        prepare(ready, embedded=settings.database_url is None)
         address, port = listener.getsockname()[:2]
         serving = ready.model_copy(update={"port": port})
         serving.to_environment()
@@ -84,19 +85,6 @@ def _listen(settings: Settings) -> socket.socket:
             f"Port {settings.port} of {settings.host} cannot be opened ({reason}).",
             "Give another one with --port.",
         ) from error
-
-
-def _ready_schema(settings: Settings, *, embedded: bool) -> None:
-    """The embedded database is brought up to date here; another one only by the person who looks after it."""
-    from ledger.store import schema
-
-    if embedded:
-        schema.migrate(settings.dsn, sandbox=settings.sandbox)
-    elif not (found := schema.status(settings.dsn)).current:
-        raise EnvironmentFault(
-            f"The database has schema {found.version}, this program needs {found.wanted}.",
-            "Run `cardledger db migrate` first.",
-        )
 
 
 def _run_uvicorn(settings: Settings, listener: socket.socket) -> None:
@@ -128,9 +116,10 @@ def project(data: Data = None, database_url: DatabaseUrl = None, sandbox: Sandbo
     """Keep the read models up to date, as a process of its own."""
     from ledger.projections import projector
     from ledger.store import location
+    from ledger.store.preparation import prepare
 
     with location.opened(chosen(data, database_url, sandbox=sandbox)) as ready:
-        _ready_schema(ready, embedded=False)
+        prepare(ready, embedded=False)
         asyncio.run(projector.run(ready.dsn))
 
 

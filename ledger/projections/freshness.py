@@ -24,7 +24,7 @@ class Freshness:
         self._dsn = dsn
         self._pool = pool
         self._acknowledged = acknowledged
-        self._positions: dict[str, int] = {}
+        self.positions: dict[str, int] = {}
         self._moved = asyncio.Condition()
         self._task: asyncio.Task[None] | None = None
 
@@ -39,14 +39,14 @@ class Freshness:
     async def reached(self, read_model: str, stream: UUID | None, position: int | None, wait_seconds: float) -> bool:
         """Wait until the read model shows `position`, and what was acknowledged here on the stream; False if not."""
         needed = max(position or 0, self._acknowledged.get(stream, 0) if stream is not None else 0)
-        if self._positions.get(read_model, 0) >= needed:
+        if self.positions.get(read_model, 0) >= needed:
             return True
         deadline = asyncio.get_running_loop().time() + wait_seconds
-        while self._positions.get(read_model, 0) < needed:
+        while self.positions.get(read_model, 0) < needed:
             left = deadline - asyncio.get_running_loop().time()
             if left <= 0:
                 await self._refresh()
-                return self._positions.get(read_model, 0) >= needed
+                return self.positions.get(read_model, 0) >= needed
             async with self._moved:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._moved.wait(), min(left, POLL_SECONDS))
@@ -57,7 +57,7 @@ class Freshness:
     async def _refresh(self) -> None:
         async with self._pool.connection() as connection:
             rows = await (await connection.execute("select name, position from projections")).fetchall()
-        self._positions = dict(rows)
+        self.positions = dict(rows)
         async with self._moved:
             self._moved.notify_all()
 
@@ -74,6 +74,6 @@ class Freshness:
     async def _take(self, payload: str) -> None:
         for pair in payload.split():
             name, _, position = pair.partition(":")
-            self._positions[name] = int(position)
+            self.positions[name] = int(position)
         async with self._moved:
             self._moved.notify_all()
