@@ -66,4 +66,4 @@ class TestLibraryContract(OnAMigratedDatabase, ApplicationRecorderTestCase[Ledge
 
 
 class TestNonInterleaving(OnAMigratedDatabase, NonInterleavingNotificationIDsBaseCase):
-    insert_num = 500
+    """Events of one save stand together, however many saves race."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Sequence
 
 import psycopg
@@ -17,6 +18,7 @@ from ledger.projections.balances import Balances
 from ledger.projections.lockouts import Lockouts
 from ledger.projections.read_model import ReadModel
 from ledger.projections.transactions import Transactions
+from ledger.store.housekeeping import EVERY_SECONDS, sweep
 from ledger.store.mapper import MapperDeserialisationError
 from ledger.store.pages import Connection, Recorded, page_after
 
@@ -73,8 +75,13 @@ class Projector:
         for name in self._read_models:
             await connection.execute("insert into projections (name) values (%s) on conflict do nothing", (name,))
         listener = asyncio.create_task(self._listen())
+        swept_at = float("-inf")
         try:
             while not self._stopping.is_set():
+                # The leader is the one process that does this; it decides nothing, either.
+                if time.monotonic() - swept_at >= EVERY_SECONDS:
+                    await sweep(connection)
+                    swept_at = time.monotonic()
                 self._wake.clear()
                 if not await self.step(connection):
                     # The poll is the safety net for a wake-up that was lost.

@@ -1,0 +1,29 @@
+"""Rows that have served their time: removed now and then, so that no table but the log and its like grows for ever.
+
+What must stay true: an answer under an idempotency key that recorded something is kept for ever; nothing of the log is
+touched.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+
+EVERY_SECONDS = 3600.0
+
+# Refused requests can be repeated as new ones after 90 days; a batch is only asked for right after it was sent.
+_SWEEPS = (
+    "delete from idempotency where refusal is not null and recorded_at < business_now() - interval '90 days'",
+    "delete from recorded_batches where recorded_at < (select max(recorded_at) from recorded_batches) - interval '1 day'",
+    "delete from sessions where least(idle_until, ends) < business_now() - interval '1 day'",
+    "delete from reset_tokens where expires < business_now()",
+    "delete from unknown_numbers where since < business_now() - interval '1 hour'",
+    "delete from role_tokens where expires_at < clock_timestamp() - interval '90 days'",
+)
+
+
+async def sweep(connection: psycopg.AsyncConnection[Any]) -> None:
+    """Remove what is over, each table in a statement of its own."""
+    for statement in _SWEEPS:
+        await connection.execute(statement)
