@@ -99,6 +99,18 @@ class Exchange:
         return self.body
 
     @property
+    def source(self) -> str:
+        """The address that the request came from: the peer, or the one that the trusted proxies in front tell.
+
+        Each proxy appends to X-Forwarded-For, so what a client writes there stands before what they say.
+        """
+        hops = [hop.strip() for hop in self.header(b"x-forwarded-for").split(",")] if self.services.proxies else []
+        if 0 < self.services.proxies <= len(hops):
+            return hops[-self.services.proxies]
+        client = self.scope.get("client")
+        return client[0] if client else "unknown"
+
+    @property
     def order(self) -> Instruction:
         """The act as it was asked for."""
         cause = Cause(

@@ -102,12 +102,6 @@ class BodyTooSlow(
     """The body did not arrive in time."""
 
 
-class TooManyRequests(
-    Refusal, code="too-many-requests", ja="要求が多すぎます。", remedy=RETRY_LATER, stored=False
-):
-    """Too many requests came in a short time."""
-
-
 class ShuttingDown(
     Refusal, code="shutting-down", ja="サービスを停止しています。", remedy=RETRY_LATER, stored=False
 ):

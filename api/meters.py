@@ -24,7 +24,8 @@ class LedgerMeters(Collector):
 
     def collect(self) -> Iterator[Metric]:
         yield GaugeMetricFamily("cardledger_lane_waiting_acts", "Acts that wait for a commit.", self._ledger.lane.depth)
-        yield GaugeMetricFamily("cardledger_hash_seconds", "Seconds of one PIN hash.", self._ledger.room.seconds_per_hash)
+        room = self._ledger.room
+        yield GaugeMetricFamily("cardledger_hash_seconds", "Seconds of one PIN hash.", room.seconds_per_hash)
         pool = self._ledger.pool.get_stats()
         yield GaugeMetricFamily(
             "cardledger_pool_waiting", "Requests that wait for a database connection.", pool.get("requests_waiting", 0)

@@ -134,6 +134,14 @@ class Sandbox(Protocol):
     async def outbox(self) -> list[dict[str, Any]]: ...
 
 
+class Throttle(Protocol):
+    async def refuse_if_throttled(self, address: str) -> None:
+        """Raises TooManyRequests."""
+        ...
+
+    async def count_failure(self, address: str) -> None: ...
+
+
 class DayCloses(Protocol):
     async def close_days(self, order: Instruction, through: date) -> Answer:
         """Close every open day up to `through`."""
@@ -236,6 +244,8 @@ class Services:
     books: Books | None = None
     day_closes: DayCloses | None = None
     sandbox: Sandbox | None = None
+    throttle: Throttle | None = None
+    proxies: int = 0
     fingerprint_key: bytes
     cursor_key: bytes
     metrics: CollectorRegistry = field(default_factory=CollectorRegistry)

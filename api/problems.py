@@ -132,7 +132,7 @@ OF_STATUS: Mapping[int, type[Refusal]] = {
     406: faults.NotAcceptable,
     413: faults.BodyTooLarge,
     415: faults.MediaType,
-    429: faults.TooManyRequests,
+    429: refusals.TooManyRequests,
     503: refusals.Busy,
 }
 

@@ -135,8 +135,15 @@ class Lockout(AnswerBody):
 class SettlementQuote(AnswerBody):
     """What settles the account on a day."""
 
-    example = {"date": "2020-02-05", "total": 30_438, "position": 48213}
+    example = {"value_date": "2020-02-05", "principal": 30_000, "interest": 438, "late_damages": 0, "fees": 0,
+               "total": 30_438, "position": 48213}  # fmt: skip
 
+    value_date: Day
+    principal: Yen
+    interest: Yen
+    late_damages: Yen
+    fees: Yen
+    total: Yen
     position: Position
 
 
@@ -153,10 +160,9 @@ class Explanation(AnswerBody):
 class Member(AnswerBody):
     """A member, as far as the caller may know it."""
 
-    example = {"member_id": MEMBER_ID, "position": 48213}
+    example = {"member_id": MEMBER_ID, "web_login": True, "payout_account": True}
 
     member_id: Id
-    position: Position
 
 
 class Card(AnswerBody):
@@ -208,7 +214,7 @@ class Events(AnswerBody):
     example = {"data": [{"specversion": "1.0", "id": f"{CARD_ID}/4", "source": "/cardledger",
                          "type": "cardledger.card.card-locked.v1", "subject": CARD_ID,
                          "time": "2020-01-06T01:05:00Z", "recordedtime": "2020-01-06T01:05:00Z",
-                         "sequence": "48213", "data": {}}]}  # fmt: skip
+                         "sequence": "0000000000048213", "data": {}}]}  # fmt: skip
 
     data: rows(CloudEvent)  # type: ignore[valid-type]
     next_cursor: Cursor = ""

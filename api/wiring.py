@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from api.meters import ledger_meters
 from api.ports import Services
 from api.readers import CardReads, EventReads, MemberReads
 from ledger.application import Ledger
+from ledger.application.outbox import Transport, smtp
 from ledger.audit.events import EventLog
 from ledger.audit.replay import Replay
 from ledger.faults import EnvironmentFault
@@ -25,6 +26,7 @@ from ledger.refusals import DatabaseUnavailable
 from ledger.settings import Settings
 from ledger.store.credentials import HashCost
 from ledger.store.keys import Keyring
+from ledger.store.throttle import SourceThrottle
 from ledger.terms import TermsBook
 
 
@@ -42,46 +44,68 @@ class ProjectionReads:
 
 @asynccontextmanager
 async def opened_services(settings: Settings) -> AsyncIterator[Services]:
-    """The services while the process serves; whatever they opened is closed at the end."""
-    keys = Keyring.load(settings.keys)
+    """The services while the process serves; whatever they opened is closed at the end, in the other order."""
+    async with AsyncExitStack() as stack:
+        keys = Keyring.load(settings.keys)
+        ledger = await _opened_ledger(settings, keys)
+        stack.push_async_callback(ledger.close_down)
+        freshness = Freshness(settings.dsn, ledger.pool, ledger.lane.acknowledged)
+        await freshness.start()
+        stack.push_async_callback(freshness.stop)
+        projector = Projector(settings.dsn)
+        if settings.projector:
+            stack.push_async_callback(_ended, asyncio.create_task(projector.run(), name="projector"), projector.stop)
+        if settings.smtp_host is not None and not settings.sandbox:
+            sending = asyncio.create_task(ledger.outbox.send_on(_transport(settings)), name="mails")
+            stack.push_async_callback(_ended, sending, ledger.outbox.stop)
+        services = _services(settings, ledger, keys, freshness)
+        services.stop_projector = _stopper(projector)
+        yield services
+
+
+async def _opened_ledger(settings: Settings, keys: Keyring) -> Ledger:
     if settings.test_hash_cost and not settings.sandbox:
         raise EnvironmentFault("Cheap hashes protect nothing.", "Unset CARDLEDGER_TEST_HASH_COST.")
     cost = HashCost.for_tests() if settings.test_hash_cost else HashCost()
-    ledger = await Ledger.open(settings.dsn, keys, TermsBook.load(settings.terms), cost=cost)
-    freshness = Freshness(settings.dsn, ledger.pool, ledger.lane.acknowledged)
-    await freshness.start()
-    projector = Projector(settings.dsn)
-    following = asyncio.create_task(projector.run(), name="projector") if settings.projector else None
+    return await Ledger.open(settings.dsn, keys, TermsBook.load(settings.terms), cost=cost)
 
-    async def stop_projector() -> None:
+
+async def _ended(task: asyncio.Task[None], stop: Callable[[], None]) -> None:
+    """Let a follower finish what it has begun."""
+    stop()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+def _stopper(projector: Projector) -> Callable[[], Awaitable[None]]:
+    async def stop() -> None:
         projector.stop()
-        if following is not None:
-            await following
+
+    return stop
+
+
+def _transport(settings: Settings) -> Transport:
+    password = settings.smtp_password_file.read_text().strip() if settings.smtp_password_file is not None else None
+    assert settings.smtp_host is not None
+    return smtp(
+        settings.smtp_host,
+        settings.smtp_port,
+        settings.mail_from,
+        starttls=settings.smtp_starttls,
+        user=settings.smtp_user,
+        password=password,
+    )
+
+
+def _services(settings: Settings, ledger: Ledger, keys: Keyring, freshness: Freshness) -> Services:
+    pool, terms = ledger.pool, ledger.terms
+    replay = Replay(pool)
+    cards = CardReads(BalanceReader(pool), LockoutReader(pool), TransactionReader(pool), replay, terms)
 
     async def ready() -> None:
         if not await ledger.reachable():
             raise DatabaseUnavailable(retry_after=1)
 
-    try:
-        yield _services(settings, ledger, keys, freshness, ready, stop_projector)
-    finally:
-        await stop_projector()
-        await freshness.stop()
-        with contextlib.suppress(asyncio.CancelledError):
-            await ledger.close_down()
-
-
-def _services(
-    settings: Settings,
-    ledger: Ledger,
-    keys: Keyring,
-    freshness: Freshness,
-    ready: Callable[[], Awaitable[None]],
-    stop_projector: Callable[[], Awaitable[None]],
-) -> Services:
-    pool, terms = ledger.pool, ledger.terms
-    replay = Replay(pool)
-    cards = CardReads(BalanceReader(pool), LockoutReader(pool), TransactionReader(pool), replay, terms)
     return Services(
         ledger=ledger,
         door=ledger.doorkeeper,
@@ -93,10 +117,11 @@ def _services(
         events=EventReads(EventLog(pool), replay, freshness),
         projections=ProjectionReads(ledger),
         sandbox=ledger.sandbox if settings.sandbox else None,
+        throttle=SourceThrottle(pool, keys) if settings.login_throttle and not settings.sandbox else None,
+        proxies=settings.proxies,
         fingerprint_key=keys.secret("idempotency", keys.masters[0][0]),
         cursor_key=keys.secret("cursor", keys.masters[0][0]),
         metrics=ledger_meters(ledger, freshness),
         ready=ready,
         drain=ledger.lane.drain,
-        stop_projector=stop_projector,
     )

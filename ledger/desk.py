@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, TypeVar
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from ledger.aggregates.card import Card
 from ledger.aggregates.fact import Aggregate
@@ -67,6 +67,12 @@ class Desk:
     def row(self, table: str, **values: Any) -> None:
         """Write a row of a vault or an index in the transaction of the act's events."""
         self.rows.append((table, values))
+
+    def notify(self, about: Aggregate, kind: str, box: bytes | None = None, mail_id: UUID | None = None) -> None:
+        """Write a mail to the member in the act's transaction; without a box it is a notice worded when it is sent."""
+        member_id = about.member_id if isinstance(about, Card) else about.id
+        mail_id = mail_id or uuid5(about.id, f"{kind}:{about.version}")
+        self.row("outbox", mail_id=mail_id, member_id=member_id, kind=kind, box=box, written_at=self.now)
 
     def refuse_ended_session(self) -> None:
         """Raise SessionEnded when a fact ended the caller's session, in this batch or before it."""

@@ -272,7 +272,11 @@ class Lane:
         for stream, aggregate in desk.streams.items():
             if aggregate is None:
                 continue
-            events.extend(aggregate.collect_events())  # type: ignore[arg-type]  # the library types its own events
+            recorded: list[Event] = aggregate.collect_events()  # type: ignore[assignment]  # the library's own type
+            events.extend(recorded)
+            for event in recorded:
+                if event.fact.notice:
+                    desk.notify(aggregate, event.fact.notice)
             if aggregate.epoch != epochs.get(stream, 0):
                 desk.row("epochs", subject=stream, epoch=aggregate.epoch)
             self._folds.keep(aggregate)

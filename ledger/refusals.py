@@ -98,6 +98,12 @@ class InputNotHalfWidth(
     """The input holds full-width characters."""
 
 
+class TooManyRequests(
+    Refusal, code="too-many-requests", ja="要求が多すぎます。", remedy=r.RETRY_LATER, stored=False
+):
+    """Too many requests came from here."""
+
+
 # Login and sessions --------------------------------------------------------------------------------------------------
 
 
@@ -260,7 +266,7 @@ class ValueDateRefused(
 
 
 class AdvanceNotReserved(
-    Refusal, code="advance-not-reserved", ja="このお借入れは確定または取消の対象ではありません。", remedy=r.READ_STATE_FIRST
+    Refusal, code="advance-not-reserved", ja="このお借入れは予約の状態ではありません。", remedy=r.READ_STATE_FIRST
 ):
     """The advance is not in the state reserved."""
 
@@ -384,3 +390,22 @@ class RoleNotPermitted(
     stored=False,
 ):
     """This role may not do this."""
+
+
+# Time -----------------------------------------------------------------------------------------------------------------
+
+
+class BeforeFirstEvent(
+    Refusal,
+    code="before-first-event",
+    ja="指定の時点には、まだ記録がありません。",
+    remedy=r.CHOOSE_ANOTHER_INSTANT,
+    stored=False,
+):
+    """The log holds nothing that was recorded at or before that time."""
+
+
+class ClockBackward(
+    Refusal, code="clock-backward", ja="業務時計を過去に戻すことはできません。", remedy=r.CHOOSE_ANOTHER_INSTANT
+):
+    """The business clock cannot be moved backward."""

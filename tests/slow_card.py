@@ -6,6 +6,7 @@ happened is a list in value-date order; every question walks the whole list agai
 
 from __future__ import annotations
 
+import itertools
 from calendar import isleap, monthrange
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -117,9 +118,8 @@ class SlowCard:
             if day > self.issued_on:
                 self._judge(now, day - DAY)
             entries = [entry for entry in self.entries if entry.on == day]
-            decisive = [entry for entry in entries if entry.kind in ("receipt", "rate")]
-            if decisive and decisive[0].kind == "rate":
-                now.rate = decisive[0].amount
+            for entry in itertools.takewhile(lambda each: each.kind != "receipt", entries):
+                now.rate = entry.amount if entry.kind == "rate" else now.rate
             if day > self.issued_on:
                 self._accrue(now, day)
             for entry in entries:

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from ledger.store.batch import RECORD, Batch
-from tests.ledgers import assert_dense, rows
+from ledgers import assert_dense, rows
 
 REAL = timedelta(0)
 Outcomes = list[tuple[str | None, int | None]]

@@ -93,13 +93,13 @@ async def follow(exchange: Exchange, wanted: EventFilter, after: int) -> AsyncIt
 
 def server_sent(event: dict[str, Any]) -> bytes:
     """The event in the form of `text/event-stream`; its id is the position to resume after."""
-    return b"id: %s\nevent: %s\ndata: %s\n\n" % (event["sequence"].encode(), event["type"].encode(), _encode(event))
+    return b"id: %d\nevent: %s\ndata: %s\n\n" % (int(event["sequence"]), event["type"].encode(), _encode(event))
 
 
 def resumed_at(exchange: Exchange) -> int:
     """The position of `Last-Event-ID`, else of `after`."""
     last = exchange.headers.get(b"last-event-id", b"")
-    return int(last) if last.isdigit() and len(last) <= 15 else int(exchange.query["after"])
+    return int(last) if last.isdigit() and len(last) <= 18 else int(exchange.query["after"])
 
 
 FILTERS = (

@@ -13,8 +13,8 @@ from api.exchange import Exchange, Reply
 from api.operation import Operation
 from api.ports import Sandbox, fitted
 from api.read_answers import Clock, Rows
-from ledger.application.sandbox import ClockBackward
 from ledger.instruction import Answer
+from ledger.refusals import ClockBackward
 
 TAG = "sandbox"
 

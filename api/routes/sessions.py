@@ -13,11 +13,25 @@ from api.login_bodies import CardLogin, Login, WebLogin
 from api.operation import Operation
 from api.problems import worded
 from ledger.instruction import Answer
+from ledger.refusals import BadCredentials, CardLocked, WebLoginLocked
 
 TAG = "sessions"
 
 
 async def open_session(exchange: Exchange) -> Answer:
+    """Log in; who failed too often from one place is refused before anything is looked up."""
+    throttle = exchange.services.throttle
+    if throttle is None:
+        return await _log_in(exchange)
+    await throttle.refuse_if_throttled(exchange.source)
+    try:
+        return await _log_in(exchange)
+    except (BadCredentials, CardLocked, WebLoginLocked):
+        await throttle.count_failure(exchange.source)
+        raise
+
+
+async def _log_in(exchange: Exchange) -> Answer:
     ledger, body = exchange.services.ledger, exchange.body
     if isinstance(body, CardLogin):
         opened = await ledger.log_in_by_card(exchange.order, card_number=body.card_number, pin=body.pin)
@@ -54,7 +68,7 @@ OPERATIONS = (
         outage="login",
         refusals=(
             "maintenance", "input-not-half-width", "bad-credentials", "card-locked", "web-login-locked", "login-wait",
-            "busy", "card-stopped",
+            "busy", "card-stopped", "too-many-requests",
         ),
     ),
     Operation(

@@ -32,6 +32,8 @@ class Fact:
 
     topic: ClassVar[str]
     schema_version: ClassVar[int] = 1
+    notice: ClassVar[str] = ""
+    """The kind of notice that the member is mailed about this fact; none for most."""
 
     def __init_subclass__(cls, *, topic: str = "") -> None:
         if topic:

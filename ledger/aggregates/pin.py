@@ -67,6 +67,7 @@ class CardLocked(Fact, topic="card.card-locked"):
     """`limit` is the one that was reached: `consecutive`, `window` or `generation`."""
 
     ends_sessions = True
+    notice = "card-locked"
 
     limit: str
     generation: int
@@ -81,6 +82,7 @@ class PinReset(Fact, topic="card.pin-reset"):
     """A new PIN was set in person; stops and suspensions stay as they are."""
 
     ends_sessions = True
+    notice = "pin-reset"
 
     generation: int
     document_kind: str

@@ -210,7 +210,7 @@ class CardRepayments(CardAdvances):
         self.record(made)
         if decision.satisfies(before.due):
             self.satisfy_if_filled()
-        self.tell_credit_and_settlement(before, on)
+        self.tell_credit_and_settlement(before, on, settled=decision.settled)
         missed += self.judge(self.today - ONE_DAY, terms)
         self.follow_lateness(missed, terms)
         return made

@@ -133,16 +133,17 @@ class CardRestatement(CardInstalments):
             self.record(InstalmentMissedWithdrawn(due=due))
         for missed in outcome.missed:
             self.record(InstalmentMissed(due=missed.due, minimum=missed.minimum, paid=missed.paid, restated=True))
-        self.tell_credit_and_settlement(outcome.before, on)
+        settled = any(decision.settled for decision in outcome.receipts.values())
+        self.tell_credit_and_settlement(outcome.before, on, settled=settled)
         self.follow_lateness(tuple(missed.due for missed in outcome.missed), terms)
 
-    def tell_credit_and_settlement(self, before: Standing, on: date) -> None:
-        """Record that more is kept for the member than before, and that nothing is owed any more."""
+    def tell_credit_and_settlement(self, before: Standing, on: date, *, settled: bool) -> None:
+        """Record that more is kept for the member than before, and that a receipt settled what was owed."""
         after = self.account.standing
         more = after.customer_credit - before.customer_credit
         if more > 0:
             self.record(OverpaymentRecorded(amount=Yen(more), customer_credit=after.customer_credit))
-        if _is_open(before) and not _is_open(after):
+        if settled and _is_open(before) and not _is_open(after):
             self.record(AccountSettled(value_date=on))
 
     def _tell_schedule(self, before: Standing, terms: Terms) -> None:

@@ -69,6 +69,8 @@ def right_password_bar(access: Access | None, terms: Terms) -> Refusal | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebIdRegistered(Fact, topic="member.web-id-registered"):
+    notice = "web-id-registered"
+
     generation: int
     replaces: bool
 
@@ -117,6 +119,8 @@ class LoginRefused(Fact, topic="member.login-refused"):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebLoginLocked(Fact, topic="member.web-login-locked"):
+    notice = "web-login-locked"
+
     generation: int
     terms_version: str
 
@@ -143,6 +147,7 @@ class PasswordResetRequested(Fact, topic="member.password-reset-requested"):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PasswordReset(Fact, topic="member.password-reset"):
     ends_sessions = True
+    notice = "password-changed"
 
     reset_id: UUID
     generation: int

@@ -16,6 +16,7 @@ from ledger.application.account import AccountActs
 from ledger.application.cards import CardActs
 from ledger.application.logins import LoginActs
 from ledger.application.members import MemberActs
+from ledger.application.outbox import Outbox
 from ledger.application.sandbox import Sandbox
 from ledger.faults import EnvironmentFault
 from ledger.lane import Lane
@@ -43,6 +44,7 @@ class Ledger(MemberActs, CardActs, AccountActs, LoginActs, Application[UUID]):
     name = "ledger"
     terms: TermsBook
     pool: AsyncConnectionPool[Any]
+    outbox: Outbox
     sandbox: Sandbox
 
     def __init__(self, dsn: str) -> None:
@@ -93,7 +95,8 @@ class Ledger(MemberActs, CardActs, AccountActs, LoginActs, Application[UUID]):
         self.unknown_numbers = UnknownNumbers(self.pool)
         self.room = HashRoom(CredentialVault(keys, cost or HashCost()))
         self.room.calibrate()
-        self.sandbox = Sandbox(self.pool, self.directory)
+        self.outbox = Outbox(self.pool, self.directory)
+        self.sandbox = Sandbox(self.pool, self.outbox)
         self.lane = Lane(Log(dsn), terms, queue_max=queue_max)
         await self.lane.start()
         return self

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 from ledger import forms
 from ledger.aggregates import limits
 from ledger.aggregates.member import CHANGEABLE_FIELDS, PAYOUT_ACCOUNT, PROFILE_FIELDS, Member
-from ledger.application.mails import password_mail
+from ledger.application.mails import notice, password_mail
 from ledger.application.parts import Parts, require_fresh
 from ledger.desk import Desk, GatheredStale
 from ledger.instruction import Answer, Instruction
@@ -63,6 +63,10 @@ class MemberActs(Parts):
             if "email" in fields:
                 index = self.directory.keys.index("email", fields["email"].lower())
                 desk.row("email_index", member_id=member_id, email_index=index)
+                for address in (personal.facts["email"], fields["email"]):
+                    mail_id = uuid4()
+                    box = personal.key.seal(mail_id, 0, "mail", notice("email-changed", address))
+                    desk.notify(member, "email-changed", box, mail_id)
             if account is not None:
                 version = member.register_payout_account()
                 row = personal.key.row(member_id, version, PERSONAL, {PAYOUT_ACCOUNT: account})
@@ -152,8 +156,7 @@ class MemberActs(Parts):
                     "reset_tokens", token_hash=hash_of(token), member_id=member_id, reset_id=reset_id, expires=expires
                 )
                 box = personal.key.seal(mail_id, 0, "mail", mail)
-                desk.row("outbox", mail_id=mail_id, member_id=member_id, kind="password-reset", box=box,
-                         written_at=desk.now)  # fmt: skip
+                desk.notify(desk.member(member_id), "password-reset", box, mail_id)
             return {}
 
         return await self._execute(order, (member_id,), decide)
@@ -196,6 +199,11 @@ class MemberActs(Parts):
         self, order: Instruction, member_id: UUID, annual_income: int, issued_on: date
     ) -> Answer:
         """Keep a proof of income; it counts as the member's income from now on."""
+        return await self._gathered(lambda: self._record_income_proof(order, member_id, annual_income, issued_on))
+
+    async def _record_income_proof(
+        self, order: Instruction, member_id: UUID, annual_income: int, issued_on: date
+    ) -> Answer:
         personal = await self._personal(member_id)
 
         def decide(desk: Desk) -> dict[str, Any]:

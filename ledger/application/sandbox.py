@@ -7,23 +7,16 @@ from typing import Any
 
 from psycopg_pool import AsyncConnectionPool
 
-from ledger.refusals import Refusal
-from ledger.remedies import READ_STATE_FIRST
-from ledger.store.directory import Directory
-
-
-class ClockBackward(
-    Refusal, code="clock-backward", ja="業務時計を過去に戻すことはできません。", remedy=READ_STATE_FIRST
-):
-    """The business clock cannot be moved backward."""
+from ledger.application.outbox import Outbox
+from ledger.refusals import ClockBackward
 
 
 class Sandbox:
     """The sandbox's own acts; a real ledger has none of them."""
 
-    def __init__(self, pool: AsyncConnectionPool[Any], directory: Directory) -> None:
+    def __init__(self, pool: AsyncConnectionPool[Any], outbox: Outbox) -> None:
         self._pool = pool
-        self._directory = directory
+        self._outbox = outbox
 
     async def now(self) -> datetime:
         """The business time."""
@@ -44,20 +37,6 @@ class Sandbox:
         instant: datetime = row[0]
         return instant.astimezone(UTC)
 
-    async def outbox(self, limit: int = 200) -> list[dict[str, Any]]:
+    async def outbox(self) -> list[dict[str, Any]]:
         """The mails that would have been sent, the newest first."""
-        async with self._pool.connection() as connection:
-            cursor = await connection.execute(
-                "select mail_id, member_id, kind, box, written_at from outbox order by written_at desc limit %s",
-                (limit,),
-            )
-            rows = await cursor.fetchall()
-        mails = []
-        for mail_id, member_id, kind, box, written_at in rows:
-            key = await self._directory.key_of(member_id)
-            content = key.open(mail_id, 0, "mail", bytes(box)) if key is not None else {}
-            written = written_at.astimezone(UTC).isoformat().replace("+00:00", "Z")
-            mails.append(
-                {"mail_id": str(mail_id), "member_id": str(member_id), "kind": kind, "written_at": written, **content}
-            )
-        return mails
+        return await self._outbox.newest()

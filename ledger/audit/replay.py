@@ -12,8 +12,7 @@ from uuid import UUID
 from psycopg_pool import AsyncConnectionPool
 
 from ledger.aggregates.fact import Aggregate
-from ledger.refusals import Refusal
-from ledger.remedies import READ_STATE_FIRST
+from ledger.refusals import BeforeFirstEvent
 from ledger.store.pages import recorded_rows
 
 A = TypeVar("A", bound=Aggregate)
@@ -27,16 +26,6 @@ order by originator_version limit %s
 _HEAD = "select coalesce(max(notification_id), 0) from ledger_events"
 # Positions and recorded times grow together: the last position at or before an instant is found by halving.
 _AT = "select recorded_at from ledger_events where notification_id = %s"
-
-
-class BeforeFirstEvent(
-    Refusal,
-    code="before-first-event",
-    ja="指定の時点には、まだ記録がありません。",
-    remedy=READ_STATE_FIRST,
-    stored=False,
-):
-    """The log holds nothing that was recorded at or before that time."""
 
 
 class Replay:

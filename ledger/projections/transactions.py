@@ -34,12 +34,14 @@ select * from unnest(%s::uuid[], %s::bigint[], %s::smallint[], %s::uuid[], %s::t
 """
 # PostgreSQL builds the page: the rows leave it as the JSON that clients read.
 _READ = """
-select p.position, coalesce(r.rows, '[]')::text, r.last_position, r.last_line, r.count
+select p.position, coalesce(r.rows, '[]')::text, r.last_position, r.last_line, r.more
 from projections p left join lateral (
-    select json_agg(t.body order by t.position desc, t.line desc) as rows, min(t.position) as last_position,
-        (array_agg(t.line order by t.position, t.line))[1] as last_line, count(*) as count
+    select json_agg(t.body order by t.n) filter (where t.n <= %(limit)s) as rows, count(*) > %(limit)s as more,
+        min(t.position) filter (where t.n = %(limit)s) as last_position,
+        min(t.line) filter (where t.n = %(limit)s) as last_line
     from (
-        select x.position, x.line, json_strip_nulls(json_build_object(
+        select x.position, x.line, row_number() over (order by x.position desc, x.line desc) as n,
+            json_strip_nulls(json_build_object(
             'transaction_id', x.transaction_id, 'kind', x.kind, 'amount', x.amount, 'direction', x.direction,
             'allocation', x.allocation, 'principal_before', x.principal_before, 'principal_after', x.principal_after,
             'method', x.method, 'value_date', x.value_date,
@@ -51,7 +53,7 @@ from projections p left join lateral (
           and (%(kind)s::text is null or x.kind = %(kind)s)
           and (%(since)s::date is null or x.value_date >= %(since)s)
           and (%(until)s::date is null or x.value_date <= %(until)s)
-        order by x.position desc, x.line desc limit %(limit)s
+        order by x.position desc, x.line desc limit %(limit)s + 1
     ) t
 ) r on true where p.name = 'transactions'
 """
@@ -237,5 +239,5 @@ class TransactionReader:
             row = await (await connection.cursor().execute(_READ, wanted)).fetchone()
         if row is None:
             return TransactionPage(0, "[]", None)
-        reached, rows, last_position, last_line, count = row
-        return TransactionPage(reached, rows, (last_position, last_line) if count == limit else None)
+        reached, rows, last_position, last_line, more = row
+        return TransactionPage(reached, rows, (last_position, last_line) if more else None)

@@ -15,10 +15,11 @@ EVERY_SECONDS = 3600.0
 # Refused requests can be repeated as new ones after 90 days; a batch is only asked for right after it was sent.
 _SWEEPS = (
     "delete from idempotency where refusal is not null and recorded_at < business_now() - interval '90 days'",
-    "delete from recorded_batches where recorded_at < (select max(recorded_at) from recorded_batches) - interval '1 day'",
+    "delete from recorded_batches where recorded_at < business_now() - interval '1 day'",
     "delete from sessions where least(idle_until, ends) < business_now() - interval '1 day'",
     "delete from reset_tokens where expires < business_now()",
     "delete from unknown_numbers where since < business_now() - interval '1 hour'",
+    "delete from login_sources where failed_at < clock_timestamp() - interval '1 day'",
     "delete from role_tokens where expires_at < clock_timestamp() - interval '90 days'",
 )
 

@@ -27,7 +27,8 @@ _BRING_UP = (
     " from bring_up(%s::uuid[], %s::bigint[], %s::text[], %s::text[])"
 )
 _SETTLE = """
-select t.act, e.notification_id from unnest(%s::int[], %s::uuid[], %s::bigint[], %s::bytea[]) t (act, stream, version, state)
+select t.act, e.notification_id
+from unnest(%s::int[], %s::uuid[], %s::bigint[], %s::bytea[]) t (act, stream, version, state)
 join ledger_events e on e.originator_id = t.stream and e.originator_version = t.version and e.state = t.state
 """
 

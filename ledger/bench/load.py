@@ -1,0 +1,172 @@
+"""The load: a process of its own with raw sockets, keep-alive and requests made ready, so that its cost is its own.
+
+It is told what to do by JSON lines on standard input and answers by JSON lines. What must stay true: a response is
+counted once it is whole, and one connection never has two requests under way.
+"""
+
+from __future__ import annotations
+
+import json
+import select
+import socket
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import count, cycle
+from typing import Any
+
+GRACE_SECONDS = 10.0
+"""How long the last answers of a slice may take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """Requests that differ in their path and their idempotency key alone."""
+
+    before_path: bytes
+    paths: tuple[bytes, ...]
+    after_path: bytes
+    keyed: bool
+
+    @classmethod
+    def of(cls, told: dict[str, Any]) -> Kind:
+        body = told.get("body", "").encode()
+        lines = [" HTTP/1.1", "host: 127.0.0.1", *(f"{name}: {value}" for name, value in told["headers"].items())]
+        if body:
+            lines += ["content-type: application/json", f"content-length: {len(body)}"]
+        # The key's header comes last, so that a request is two joins.
+        tail = b"\r\n" + body if told["keyed"] else b"\r\n\r\n" + body
+        head = "\r\n".join(lines).encode() + (b"\r\nidempotency-key: %b" if told["keyed"] else b"%b")
+        paths = tuple(path.encode() for path in told["paths"])
+        return cls(told["method"].encode() + b" ", paths, head + b"\r\n" * told["keyed"] + tail, told["keyed"])
+
+    def requests(self, number: int, of: int, keys: Iterator[bytes]) -> Iterator[bytes]:
+        """Requests without end for one of several connections: each has its own share of the paths."""
+        own = self.paths[number::of] or (self.paths[number % len(self.paths)],)
+        for path in cycle(own):
+            yield self.before_path + path + self.after_path % (next(keys) if self.keyed else b"")
+
+
+@dataclass(slots=True)
+class Connection:
+    """A socket with the answer that it is receiving."""
+
+    socket: socket.socket
+    requests: Iterator[bytes]
+    received: bytes = b""
+    sent_at: float = 0.0
+
+    def send(self) -> None:
+        self.received = b""
+        request = next(self.requests)
+        self.sent_at = time.perf_counter()
+        self.socket.sendall(request)
+
+    def receive(self) -> int | None:
+        """The status of the answer, once it is whole; raises ConnectionError when the server hung up."""
+        news = self.socket.recv(65536)
+        if not news:
+            raise ConnectionError("the server closed the connection")
+        self.received += news
+        head = self.received.find(b"\r\n\r\n")
+        if head < 0:
+            return None
+        length = self.received.find(b"content-length: ", 0, head)
+        wanted = int(self.received[length + 16 : self.received.index(b"\r\n", length)]) if length >= 0 else 0
+        return int(self.received[9:12]) if len(self.received) >= head + 4 + wanted else None
+
+
+@dataclass(slots=True)
+class Told:
+    """What a slice brought."""
+
+    statuses: Counter[int] = field(default_factory=Counter)
+    milliseconds: list[float] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def as_json(self) -> dict[str, Any]:
+        ordered = sorted(self.milliseconds)
+        at = {name: ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else 0.0
+              for name, share in (("p50", 0.5), ("p90", 0.9), ("p99", 0.99))}  # fmt: skip
+        return {
+            "good": sum(number for status, number in self.statuses.items() if 200 <= status < 300),
+            "bad": {str(status): number for status, number in self.statuses.items() if not 200 <= status < 300},
+            "seconds": self.seconds,
+            **at,
+        }
+
+
+def connect(order: dict[str, Any], keys: Iterator[bytes]) -> list[Connection]:
+    """Open the connections of a slice, each with its own share of the requests."""
+    kinds = [Kind.of(told) for told in order["kinds"]]
+    opened = []
+    for number in range(order["connections"]):
+        streams = [kind.requests(number, order["connections"], keys) for kind in kinds]
+        link = socket.create_connection(("127.0.0.1", order["port"]))
+        link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        turns = order["turns"]
+        start = number % len(turns)
+        opened.append(Connection(link, _in_turns(streams, turns[start:] + turns[:start])))
+    return opened
+
+
+def _in_turns(streams: list[Iterator[bytes]], turns: list[int]) -> Iterator[bytes]:
+    for turn in cycle(turns):
+        yield next(streams[turn])
+
+
+def drive(connections: list[Connection], seconds: float) -> Told:
+    """Keep every connection busy for so long, then wait for the last answers."""
+    told = Told()
+    by_number = {connection.socket.fileno(): connection for connection in connections}
+    poll = select.epoll()
+    for number in by_number:
+        poll.register(number, select.EPOLLIN)
+    started = time.perf_counter()
+    deadline, under_way = started + seconds, len(connections)
+    for connection in connections:
+        connection.send()
+    while under_way and time.perf_counter() < deadline + GRACE_SECONDS:
+        for number, _ in poll.poll(1.0):
+            connection = by_number[number]
+            status = connection.receive()
+            if status is None:
+                continue
+            now = time.perf_counter()
+            told.statuses[status] += 1
+            told.milliseconds.append((now - connection.sent_at) * 1000)
+            if now < deadline:
+                connection.send()
+            else:
+                under_way -= 1
+    told.seconds = time.perf_counter() - started
+    poll.close()
+    return told
+
+
+def main() -> None:
+    """Serve orders until standard input ends: connect, say so, wait for the word, drive, tell."""
+    numbers = count()
+    for line in sys.stdin:
+        order = json.loads(line)
+        keys = (b"%s-%d" % (order["run"].encode(), number) for number in numbers)
+        connections = connect(order, keys)
+        _say({"ready": True})
+        sys.stdin.readline()
+        try:
+            _say(drive(connections, order["seconds"]).as_json())
+        except ConnectionError as lost:
+            _say({"fault": str(lost)})
+        for connection in connections:
+            connection.socket.close()
+
+
+def _say(message: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(message) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
