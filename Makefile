@@ -24,8 +24,8 @@ $(READY): requirements-dev.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index --editable .
 	@touch $@
 
-demo: $(READY) ## tell the story of a card against a real server, in a sandbox of its own
-	@exec $(BIN)/cardledger demo
+demo: $(READY) ## tell the story of a card against a real server, in a sandbox of its own (PORT=8123 for another port)
+	@exec $(BIN)/cardledger demo $(if $(PORT),--port $(PORT))
 
 run: $(READY) ## serve the sandbox at http://127.0.0.1:8000
 	@exec $(BIN)/cardledger serve --sandbox

@@ -247,6 +247,14 @@ class SimulationResult(AnswerBody):
     note: Text
 
 
+class DaysClosed(AnswerBody):
+    """How far the days are closed."""
+
+    example = {"closed_through": "2020-01-31"}
+
+    closed_through: Annotated[Day | None, Field(description="The last closed day; null while none is.")]
+
+
 class LoginCheck(AnswerBody):
     """One thing to look at when login fails."""
 

@@ -26,7 +26,7 @@ from starlette.types import Receive, Scope, Send
 
 from api.edge import Edge, RequestMeters
 from api.exchange import Reply
-from api.logs import request_log
+from api.logs import configure, request_log
 from api.openapi import document
 from api.operations import by_path, operations
 from api.pipeline import Resource, deliver, refused
@@ -34,6 +34,8 @@ from api.ports import Services
 from api.problems import catalogue, refusal_of_status
 from api.shutdown import told_of_signals
 from api.wiring import opened_services
+from ledger.audit.events import SCHEMAS
+from ledger.audit.schemas import published
 from ledger.refusals import NotFound
 from ledger.settings import Settings
 
@@ -49,6 +51,7 @@ DOCS_POLICY = (
 def create_app(settings: Settings | None = None, open_services: OpenServices = opened_services) -> FastAPI:
     """The application of these settings, those of the environment where none are given."""
     settings = settings or Settings.read()
+    configure(settings.log_level)
     rows = operations(in_sandbox=settings.sandbox)
     told = document(rows, _version())
     registry = CollectorRegistry()
@@ -138,4 +141,23 @@ def _add_pages(app: FastAPI, openapi: bytes) -> None:
     app.add_route("/docs", read_viewer)
     app.add_route("/problems", read_catalogue)
     app.add_route("/problems/{code}", read_problem)
+    _add_schemas(app)
     app.mount("/static", StaticFiles(directory=STATIC))
+
+
+def _add_schemas(app: FastAPI) -> None:
+    """The JSON Schemas of the events, which `dataschema` of an event names."""
+    schemas = {type_: msgspec.json.encode(schema) for type_, schema in published().items()}
+    index = msgspec.json.encode({"data": [{"type": type_, "href": SCHEMAS + type_} for type_ in schemas]})
+
+    async def read_index(_request: Request) -> Response:
+        return Response(index, media_type="application/json")
+
+    async def read_schema(request: Request) -> Response:
+        schema = schemas.get(request.path_params["type"])
+        if schema is None:
+            return _Refused(refused(NotFound(), request.scope["exchange"]))
+        return Response(schema, media_type="application/schema+json")
+
+    app.add_route(SCHEMAS.rstrip("/"), read_index)
+    app.add_route(SCHEMAS + "{type}", read_schema)

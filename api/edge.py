@@ -7,7 +7,6 @@ kind of the fault and its place in the code.
 from __future__ import annotations
 
 import time
-import traceback
 
 import psycopg
 from prometheus_client import CollectorRegistry, Counter, Histogram
@@ -17,6 +16,7 @@ from structlog.typing import FilteringBoundLogger
 from api.exchange import Exchange
 from api.faults import OwnFault
 from api.pipeline import deliver, refused
+from ledger.faults import kind_and_place
 from ledger.refusals import DatabaseUnavailable, Refusal
 
 
@@ -90,14 +90,8 @@ class Edge:
 
     def _report(self, fault: Exception, exchange: Exchange) -> None:
         """Kind and place of the fault; its text may hold what a caller typed."""
-        places = traceback.extract_tb(fault.__traceback__)[-3:]
-        self.log.error(
-            "fault",
-            request_id=exchange.request_id,
-            operation=exchange.operation,
-            kind=type(fault).__qualname__,
-            at=[f"{place.filename.rpartition('/')[2]}:{place.lineno} {place.name}" for place in places],
-        )
+        told = kind_and_place(fault)
+        self.log.error("fault", request_id=exchange.request_id, operation=exchange.operation, **told)
 
 
 def _told(fault: Exception) -> Refusal:

@@ -61,8 +61,8 @@ class Exchange:
     """One request under way: its headers, and what the pipeline has learnt of it so far."""
 
     __slots__ = (
-        "body", "caller", "code", "command_id", "correlation_id", "headers", "ids", "key", "language", "method",
-        "operation", "path", "query", "raw", "repeated", "request_id", "scope", "services", "status",
+        "body", "caller", "code", "command_id", "correlation_id", "headers", "ids", "key", "language", "length",
+        "method", "operation", "path", "query", "raw", "repeated", "request_id", "scope", "services", "status",
     )  # fmt: skip
 
     def __init__(self, scope: Scope) -> None:
@@ -71,7 +71,10 @@ class Exchange:
         self.path: str = scope["path"]
         self.headers: dict[bytes, bytes] = {}
         self.repeated: set[bytes] = set()
+        self.length = 0
+        """Bytes of the values of all headers."""
         for name, value in scope["headers"]:
+            self.length += len(value)
             if name in self.headers:
                 self.repeated.add(name)
             self.headers[name] = value

@@ -50,6 +50,12 @@ class HeaderRepeated(
     """A header that may stand once was sent more than once."""
 
 
+class HeadersTooLarge(
+    Refusal, code="headers-too-large", ja="ヘッダーが大きすぎます。", remedy=CORRECT_REQUEST, stored=False
+):
+    """The headers hold more than 32 KiB."""
+
+
 class CursorInvalid(
     Refusal, code="cursor-invalid", ja="このカーソルは使えません。", remedy=START_AGAIN, stored=False
 ):

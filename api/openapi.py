@@ -148,6 +148,8 @@ def _parameters(row: Operation) -> Iterable[Json]:
     for parameter in row.query:
         yield {"name": parameter.name, "in": "query", "required": parameter.required,
                "description": parameter.description, "schema": dict(parameter.schema)}  # fmt: skip
+    if row.takes_key:
+        yield {**PARAMETERS["IdempotencyKey"], "required": False}
     waiting = ["LedgerMinPosition", "Prefer"] if row.reads else []
     names = ["IdempotencyKey"] * row.keyed + waiting + ["AcceptLanguage"]
     yield from ({"$ref": f"#/components/parameters/{name}"} for name in names)
@@ -178,7 +180,7 @@ def _success(row: Operation) -> Json:
 
 
 def _header_refs(row: Operation) -> Json:
-    names = ["Ledger-Position"] + ["Idempotent-Replayed"] * row.keyed
+    names = ["Ledger-Position"] + ["Idempotent-Replayed"] * (row.keyed or row.takes_key)
     return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
 
 
@@ -192,11 +194,12 @@ def _problems(row: Operation) -> Json:
 def codes(row: Operation) -> list[str]:
     """The codes of every refusal that the operation may answer."""
     return sorted({
-        "header-repeated", "not-acceptable", "input-format", "system-error", "database-unavailable",
+        "header-repeated", "headers-too-large", "not-acceptable", "input-format", "system-error", "database-unavailable",
         *(("malformed-json", "duplicate-key", "body-too-large", "media-type", "request-timeout") if row.body else ()),
         *(("not-found",) if "{" in row.path else ()),
         *(() if row.open else ("unauthenticated", "session-ended", "role-not-permitted")),
-        *(("idempotency-key-missing", "idempotency-key-reused", "idempotency-key-in-use") if row.keyed else ()),
+        *(("idempotency-key-missing", "idempotency-key-reused", "idempotency-key-in-use")
+          if row.keyed or row.takes_key else ()),
         *(("busy",) if row.method != "GET" else ()),
         *(("projection-behind",) if row.reads else ()),
         *(("cursor-invalid",) if PAGING[1] in row.query else ()),

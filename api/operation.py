@@ -54,6 +54,8 @@ class Operation:
     query: tuple[QueryParameter, ...] = ()
     keyed: bool = False
     """Whether an Idempotency-Key is needed."""
+    takes_key: bool = False
+    """Whether one is honoured where it is sent: a PUT or PATCH can be repeated without, but not for nothing."""
     status: int = 200
     answer: type[BaseModel] | None = None
     refusals: tuple[str, ...] = ()

@@ -21,6 +21,7 @@ from api.faults import (
     BodyTooLarge,
     BodyTooSlow,
     HeaderRepeated,
+    HeadersTooLarge,
     IdempotencyKeyMissing,
     MalformedJson,
     MediaType,
@@ -37,6 +38,7 @@ from ledger.refusals import NotFound, Refusal, RoleNotPermitted
 
 BODY_MAX = 16 * 1024
 BODY_SECONDS = 10.0
+HEADERS_MAX = 32 * 1024
 SINGULAR = frozenset({b"authorization", b"content-length", b"content-type", b"host", b"idempotency-key"})
 """Headers that may stand once: two of them would be read differently by two readers."""
 
@@ -76,6 +78,8 @@ class Resource:
 async def answer(operation: Operation, exchange: Exchange, receive: Receive) -> Reply | Response:
     """The answer of the operation; raises the refusal that comes first in the order of checks."""
     exchange.operation = operation.operation_id
+    if exchange.length > HEADERS_MAX:
+        raise HeadersTooLarge
     if exchange.repeated and exchange.repeated & SINGULAR:
         raise HeaderRepeated
     value = await read_json(exchange, receive) if operation.body else None
@@ -84,14 +88,29 @@ async def answer(operation: Operation, exchange: Exchange, receive: Receive) -> 
     exchange.caller = await authenticate(exchange, operation)
     authorise(exchange.caller, operation, exchange.ids)
     await read_fields(operation, exchange, value)
-    if operation.keyed:
+    if operation.keyed or (operation.takes_key and b"idempotency-key" in exchange.headers):
         exchange.key = idempotency_key(exchange)
     if operation.reads is not None:
         await wait_until_fresh(exchange, operation.reads)
+    if exchange.caller.role == "auditor":
+        await put_on_record(exchange)
     outcome = await operation.handler(exchange)
     if not isinstance(outcome, Answer):
         return outcome
     return Reply.of(outcome, operation.status, [(b"cache-control", b"no-store")])
+
+
+async def put_on_record(exchange: Exchange) -> None:
+    """Note what an auditor asked for; a read that cannot be noted is not answered."""
+    if exchange.services.access_log is not None:
+        await exchange.services.access_log.put_on_record(
+            subject=exchange.caller.subject,
+            role=exchange.caller.role,
+            operation=exchange.operation,
+            path=exchange.path,
+            query=exchange.scope["query_string"].decode("ascii"),
+            request_id=exchange.request_id,
+        )
 
 
 async def read_json(exchange: Exchange, receive: Receive) -> object:

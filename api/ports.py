@@ -35,21 +35,34 @@ class Page:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventFilter:
-    """Which events of the log are wanted; None wants them all. `type` is the type as it is told outside."""
+    """Which events of the log are wanted; None wants them all. `type` is the type as it is told outside.
+
+    Days and instants are inclusive; `until` is the position that a listing ends at.
+    """
 
     stream: UUID | None = None
     type: str | None = None
     actor: str | None = None
     correlation: str | None = None
+    value_from: date | None = None
+    value_to: date | None = None
+    recorded_from: datetime | None = None
+    recorded_to: datetime | None = None
+    until: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class EventPage:
-    """CloudEvents in the order of the log; `read_to` is the position looked at last, `head` the end of the log."""
+    """CloudEvents in the order of the log; `read_to` is the position looked at last, `head` the end of the log.
+
+    `debits` and `credits` are what these events are in the books, in whole yen.
+    """
 
     events: list[dict[str, Any]]
     read_to: int
     head: int
+    debits: int = 0
+    credits: int = 0
 
 
 class Door(Protocol):
@@ -75,19 +88,29 @@ class Balances(Protocol):
 
 
 class Explanations(Protocol):
-    async def explanation(self, card_id: UUID, of: str, as_of: AsOf) -> Answer: ...
+    async def explanation(self, card_id: UUID, of: str, as_of: AsOf, *, role: str, language: str) -> Answer:
+        """What makes a figure, as far as the role may know it, with a text to be read out in the language."""
+        ...
 
 
 class Transactions(Protocol):
     async def transactions(
-        self, card_id: UUID, *, kind: str | None, since: date | None, until: date | None, after: str | None, limit: int
+        self,
+        card_id: UUID,
+        *,
+        kind: str | None,
+        since: date | None,
+        until: date | None,
+        as_of: AsOf,
+        after: str | None,
+        limit: int,
     ) -> Page:
         """Newest first; `since` and `until` are value dates, both inclusive."""
         ...
 
 
 class Lockouts(Protocol):
-    async def lockout(self, card_id: UUID, as_of: AsOf, *, discreet: bool) -> Answer:
+    async def lockout(self, card_id: UUID, as_of: AsOf, *, discreet: bool, wait_seconds: float) -> Answer:
         """The view with `remedy` as a Remedy or None; `discreet` hides the credit reasons, as a member reads it."""
         ...
 
@@ -113,9 +136,23 @@ class Events(Protocol):
 
 
 class Books(Protocol):
-    async def journal(self, after: str | None, limit: int) -> Page: ...
+    async def journal(self, after: str | None, as_of: AsOf, limit: int) -> Page:
+        """Oldest first; every page ends at the position that the first one stood at."""
+        ...
 
     async def trial_balance(self, as_of: AsOf) -> Answer: ...
+
+
+class AccessLog(Protocol):
+    async def put_on_record(
+        self, *, subject: str, role: str, operation: str, path: str, query: str, request_id: str
+    ) -> None:
+        """Note one read of an auditor before it is answered."""
+        ...
+
+    async def access_log(self, after: str | None, limit: int) -> Page:
+        """Newest first."""
+        ...
 
 
 class Projections(Protocol):
@@ -242,6 +279,7 @@ class Services:
     projections: Projections
     explanations: Explanations | None = None
     books: Books | None = None
+    access_log: AccessLog | None = None
     day_closes: DayCloses | None = None
     sandbox: Sandbox | None = None
     throttle: Throttle | None = None

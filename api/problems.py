@@ -25,14 +25,15 @@ STATUS: dict[int, tuple[str, ...]] = {
           "request-refused"),
     401: ("unauthenticated", "session-ended", "bad-credentials"),
     403: ("role-not-permitted", "channel-not-permitted", "second-person-required", "web-login-locked"),
-    404: ("not-found", "before-first-event"),
+    404: ("not-found", "before-first-event", "position-unknown", "position-unknown"),
     405: ("method-not-allowed",),
     406: ("not-acceptable",),
     408: ("request-timeout",),
     409: ("idempotency-key-in-use", "credit-limit-exceeded", "card-stopped", "card-locked", "borrowing-suspended",
           "payout-account-missing", "over-one-third", "income-proof-required", "card-exists", "card-closed",
           "advance-not-reserved", "advance-not-confirmed", "already-reversed", "nothing-owed", "request-not-open",
-          "lifting-not-requested", "already-ended", "web-id-taken", "clock-backward",
+          "lifting-not-requested", "already-ended", "web-id-taken", "clock-backward", "day-not-over", "day-not-open",
+          "day-out-of-order",
           "refund-over-credit"),
     410: ("reset-token-spent",),
     413: ("body-too-large",),
@@ -41,6 +42,7 @@ STATUS: dict[int, tuple[str, ...]] = {
           "amount-below-minimum", "pin-refused", "password-refused", "document-refused", "rate-over-cap",
           "limit-out-of-range", "value-date-refused", "simulation-impossible"),
     429: ("too-many-requests", "login-wait"),
+    431: ("headers-too-large",),
     500: ("system-error",),
     503: ("busy", "projection-behind", "database-unavailable", "maintenance", "shutting-down"),
 }  # fmt: skip
@@ -61,7 +63,8 @@ def problem(
 ) -> tuple[int, bytes, list[tuple[bytes, bytes]]]:
     """Status, body and headers that tell the refusal."""
     status = status_of(refusal.code, at_login)
-    return status, _encoder.encode(_members(refusal, status, language, request_id)), _headers(refusal, status, language)
+    body = _encoder.encode(_members(refusal, status, language, request_id))
+    return status, body, _headers(refusal, status, language, at_login)
 
 
 def _members(refusal: Refusal, status: int, language: str, request_id: str) -> dict[str, Any]:
@@ -101,14 +104,14 @@ def worded(value: Any, language: str) -> Any:
     return [worded(part, language) for part in value] if isinstance(value, list) else value
 
 
-def _headers(refusal: Refusal, status: int, language: str) -> list[tuple[bytes, bytes]]:
+def _headers(refusal: Refusal, status: int, language: str, at_login: bool) -> list[tuple[bytes, bytes]]:
     headers = [
         (b"content-type", PROBLEM_JSON),
         (b"cache-control", b"no-store"),
         (b"content-language", language.encode()),
         (b"vary", b"Accept-Language"),
     ]
-    if refusal.position is not None:
+    if refusal.position is not None and not at_login:  # it would tell a known identifier from an unknown one
         headers.append((b"ledger-position", b"%d" % refusal.position))
     if refusal.replayed:
         headers.append((b"idempotent-replayed", b"true"))

@@ -30,7 +30,6 @@ from api.answers import (
 CARD_ID = "5f0c6d8e-7a53-5a0f-9d5e-2f3a4b5c6d7e"
 MEMBER_ID = "0b1f0a52-5f0e-4b52-9c1e-3d5a7f9b1c2d"
 Cursor = Annotated[str, Field(description="Send as `cursor`; absent on the last page.", examples=["Zm9v"])]
-Lines = Annotated[list[dict[str, Any]], Field(max_length=1000, description="Lines.")]
 
 
 def rows(kind: type[AnswerBody]) -> Any:
@@ -147,16 +146,6 @@ class SettlementQuote(AnswerBody):
     position: Position
 
 
-class Explanation(AnswerBody):
-    """The lines that make a figure: debits minus credits."""
-
-    example = {"of": "principal", "figure": 30_000, "position": 48213,
-               "lines": [{"direction": "debit", "amount": 30_000, "position": 48200}]}  # fmt: skip
-
-    lines: Lines
-    position: Position
-
-
 class Member(AnswerBody):
     """A member, as far as the caller may know it."""
 
@@ -225,17 +214,8 @@ class Rows(AnswerBody):
 
     example = {"data": []}
 
-    data: Lines
+    data: Annotated[list[dict[str, Any]], Field(max_length=1000, description="Lines.")]
     next_cursor: Cursor = ""
-
-
-class TrialBalance(AnswerBody):
-    """Every account with its debits and credits; the difference of the sums is zero."""
-
-    example = {"accounts": [], "position": 48213}
-
-    accounts: Lines
-    position: Position
 
 
 class Projection(AnswerBody):

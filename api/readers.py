@@ -12,21 +12,21 @@ from uuid import UUID
 
 import msgspec
 
-from api.ports import AsOf, EventFilter, EventPage, Page
+from api.ports import AsOf, Page
 from ledger.aggregates.card import Card
 from ledger.aggregates.limit_requests import LimitRequest
 from ledger.aggregates.member import Member
 from ledger.aggregates.web_login import WebLogin
-from ledger.audit.events import EventLog, cloud_event, instant, topic_of
+from ledger.audit.events import instant
 from ledger.audit.replay import Replay
 from ledger.calendar import business_day
 from ledger.instruction import Answer
 from ledger.lockout import Lockout, lockout
 from ledger.projections.balances import BalanceReader
 from ledger.projections.freshness import Freshness
-from ledger.projections.lockouts import LockoutReader
+from ledger.projections.lockouts import LockoutReader, LockoutRow
 from ledger.projections.transactions import TransactionReader
-from ledger.refusals import NotFound, ValueDateRefused
+from ledger.refusals import NotFound, ProjectionBehind, ValueDateRefused
 from ledger.store.directory import Directory
 from ledger.terms import TermsBook
 
@@ -43,12 +43,14 @@ class CardReads:
         transactions: TransactionReader,
         replay: Replay,
         terms: TermsBook,
+        freshness: Freshness,
     ) -> None:
         self._balances = balances
         self._lockouts = lockouts
         self._transactions = transactions
         self._replay = replay
         self._terms = terms
+        self._freshness = freshness
 
     async def balance(self, card_id: UUID, value_date: date | None, as_of: AsOf) -> Answer:
         """The figures of a day: today, a day ahead as a forecast, or a day past as it is known at the position."""
@@ -72,10 +74,10 @@ class CardReads:
         quote = card.account.settlement_quote(on, self._terms)
         return Answer(position, {**msgspec.to_builtins(quote), "position": position})
 
-    async def lockout(self, card_id: UUID, as_of: AsOf, *, discreet: bool) -> Answer:
+    async def lockout(self, card_id: UUID, as_of: AsOf, *, discreet: bool, wait_seconds: float) -> Answer:
         """The view with `remedy` as a Remedy or None; `discreet` hides the credit reasons."""
         if as_of is None:
-            row = await self._lockouts.read(card_id)
+            row = await self._lockout_row(card_id, wait_seconds)
             if row.access is None:
                 raise NotFound
             position, now, access, web = row.position, row.now, row.access, row.web
@@ -88,20 +90,43 @@ class CardReads:
         view = lockout(access, web or WebLogin(), at=now, terms=terms, discreet=discreet)
         return Answer(position, {"card_id": str(card_id), **_lockout(view), "position": position})
 
+    async def _lockout_row(self, card_id: UUID, wait_seconds: float) -> LockoutRow:
+        """The row; the view is the member's too, so what was acknowledged on that stream is waited for as well."""
+        row = await self._lockouts.read(card_id)
+        if not wait_seconds or row.member_id is None:
+            return row
+        if row.position >= self._freshness.acknowledged_on(row.member_id):
+            return row
+        if not await self._freshness.reached("lockouts", row.member_id, None, wait_seconds):
+            raise ProjectionBehind
+        return await self._lockouts.read(card_id)
+
     async def transactions(
-        self, card_id: UUID, *, kind: str | None, since: date | None, until: date | None, after: str | None, limit: int
+        self,
+        card_id: UUID,
+        *,
+        kind: str | None,
+        since: date | None,
+        until: date | None,
+        as_of: AsOf,
+        after: str | None,
+        limit: int,
     ) -> Page:
+        """Newest first, without what was recorded after the position or the instant `as_of`."""
         if (await self._balances.read(card_id)).card is None:
             raise NotFound
         before = None
         if after is not None:
             position, _, line = after.partition(".")
             before = (int(position), int(line))
+        last = None if as_of is None else await self._replay.position_of(as_of)
         page = await self._transactions.page(
-            card_id, before=before, kind=kind, since=since, until=until, limit=limit
+            card_id, before=before, as_of=last, kind=kind, since=since, until=until, limit=limit
         )
+        if last is not None and page.position < last:
+            raise ProjectionBehind
         following = f"{page.last[0]}.{page.last[1]}" if page.last is not None else None
-        return Page(page.position, msgspec.json.decode(page.rows), following)
+        return Page(page.position if last is None else last, msgspec.json.decode(page.rows), following)
 
     async def _card(self, card_id: UUID, as_of: AsOf) -> tuple[int, Card, date]:
         """The card with its position and the business day of the view."""
@@ -202,36 +227,3 @@ def _cut(position: int, rows: list[dict[str, Any]], after: str | None, limit: in
     begin = int(after or 0)
     page = Page(position, rows[begin : begin + limit])
     return replace(page, after=str(begin + limit)) if begin + limit < len(rows) else page
-
-
-class EventReads:
-    """Events of the log or of one stream."""
-
-    def __init__(self, log: EventLog, replay: Replay, freshness: Freshness) -> None:
-        self._log = log
-        self._replay = replay
-        self._freshness = freshness
-
-    async def events(self, wanted: EventFilter, after: int, limit: int) -> EventPage:
-        """The next events that fit; a stream that does not exist is NotFound, an unknown type fits nothing."""
-        topic = topic_of(wanted.type) if wanted.type is not None else None
-        head = await self._replay.head()
-        if wanted.stream is not None and not await self._replay.exists(wanted.stream):
-            raise NotFound
-        if wanted.type is not None and topic is None:
-            return EventPage([], head, head)
-        found = await self._log.page(
-            after=after,
-            limit=limit,
-            stream=wanted.stream,
-            topic=topic,
-            actor=wanted.actor,
-            correlation=wanted.correlation,
-        )
-        full = len(found.events) == limit
-        read_to = found.events[-1].position if full else max(found.head, after)
-        return EventPage([cloud_event(recorded) for recorded in found.events], read_to, max(found.head, read_to))
-
-    async def moved(self, after: int, wait_seconds: float) -> None:
-        """Wait until the read models have moved past the position: then the log has, too."""
-        await self._freshness.reached("transactions", None, after + 1, wait_seconds)

@@ -87,6 +87,15 @@ def text_parameter(name: str, description: str) -> QueryParameter:
                           description=description)  # fmt: skip
 
 
+def _instant_code(value: object) -> str | None:
+    return instant_code(_with_plus(str(value)))
+
+
+def instant_parameter(name: str, description: str) -> QueryParameter:
+    return QueryParameter(name=name, judge=_instant_code, schema={"type": "string", "format": "date-time"},
+                          description=description, convert=lambda text: instant(_with_plus(text)))  # fmt: skip
+
+
 def id_parameter(name: str, description: str, convert: Callable[[str], Any]) -> QueryParameter:
     return QueryParameter(name=name, judge=_identifier_code, schema={"type": "string", "format": "uuid"},
                           description=description, convert=convert)  # fmt: skip

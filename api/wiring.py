@@ -6,24 +6,33 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 
+from api.audit_reads import AccessReads, BookReads, EventReads, ExplanationReads
 from api.meters import ledger_meters
 from api.ports import Services
-from api.readers import CardReads, EventReads, MemberReads
+from api.readers import CardReads, MemberReads
 from ledger.application import Ledger
+from ledger.application.day_close import DayClose
 from ledger.application.outbox import Transport, smtp
+from ledger.application.scheduler import Scheduler
+from ledger.audit.access_log import AccessLog
 from ledger.audit.events import EventLog
+from ledger.audit.explainer import Explainer
 from ledger.audit.replay import Replay
 from ledger.faults import EnvironmentFault
 from ledger.instruction import Answer
 from ledger.projections.balances import BalanceReader
+from ledger.projections.due import DueCards
 from ledger.projections.freshness import Freshness
+from ledger.projections.journal import JournalReader
 from ledger.projections.lockouts import LockoutReader
 from ledger.projections.projector import Projector
 from ledger.projections.status import listing_async
 from ledger.projections.transactions import TransactionReader
 from ledger.refusals import DatabaseUnavailable
 from ledger.settings import Settings
+from ledger.store.closings import Closings
 from ledger.store.credentials import HashCost
 from ledger.store.keys import Keyring
 from ledger.store.throttle import SourceThrottle
@@ -58,7 +67,13 @@ async def opened_services(settings: Settings) -> AsyncIterator[Services]:
         if settings.smtp_host is not None and not settings.sandbox:
             sending = asyncio.create_task(ledger.outbox.send_on(_transport(settings)), name="mails")
             stack.push_async_callback(_ended, sending, ledger.outbox.stop)
+        day_close = DayClose(ledger.lane, ledger.terms, Closings(ledger.pool), DueCards(ledger.pool, freshness))
+        if (minutes := settings.close_days_after_minutes) is not None:
+            scheduler = Scheduler(day_close, ledger.pool, timedelta(minutes=minutes))
+            closing = asyncio.create_task(scheduler.run(), name="scheduler")
+            stack.push_async_callback(_ended, closing, scheduler.stop)
         services = _services(settings, ledger, keys, freshness)
+        services.day_closes = day_close if settings.sandbox else None
         services.stop_projector = _stopper(projector)
         yield services
 
@@ -100,7 +115,7 @@ def _transport(settings: Settings) -> Transport:
 def _services(settings: Settings, ledger: Ledger, keys: Keyring, freshness: Freshness) -> Services:
     pool, terms = ledger.pool, ledger.terms
     replay = Replay(pool)
-    cards = CardReads(BalanceReader(pool), LockoutReader(pool), TransactionReader(pool), replay, terms)
+    cards = CardReads(BalanceReader(pool), LockoutReader(pool), TransactionReader(pool), replay, terms, freshness)
 
     async def ready() -> None:
         if not await ledger.reachable():
@@ -115,6 +130,9 @@ def _services(settings: Settings, ledger: Ledger, keys: Keyring, freshness: Fres
         lockouts=cards,
         members=MemberReads(ledger.directory, replay),
         events=EventReads(EventLog(pool), replay, freshness),
+        explanations=ExplanationReads(Explainer(replay, terms)),
+        books=BookReads(JournalReader(pool), replay),
+        access_log=AccessReads(AccessLog(pool), replay),
         projections=ProjectionReads(ledger),
         sandbox=ledger.sandbox if settings.sandbox else None,
         throttle=SourceThrottle(pool, keys) if settings.login_throttle and not settings.sandbox else None,

@@ -78,7 +78,7 @@ def plain() -> FastAPI:
 def unbatched() -> FastAPI:
     """A balance read by a query of its own, through a pool, as most services do it."""
     pool: AsyncConnectionPool[Any] = AsyncConnectionPool(
-        os.environ["DATABASE_URL"], min_size=4, max_size=8, open=False, kwargs={"autocommit": True}
+        os.environ["DATABASE_URL"], min_size=4, max_size=4, open=False, kwargs={"autocommit": True}
     )
 
     @asynccontextmanager

@@ -9,15 +9,15 @@ from __future__ import annotations
 from calendar import monthrange
 from datetime import date, datetime, timedelta, timezone
 from functools import cache
+from importlib.metadata import version
 from typing import Final
 
 from holidays import country_holidays
-from holidays.version import __version__ as holidays_version
 
 JST: Final = timezone(timedelta(hours=9), "JST")
 """Japan has had one offset and no summer time since 1951: no time-zone data needed."""
 
-CALENDAR_VERSION: Final = f"holidays-{holidays_version}"
+CALENDAR_VERSION: Final = f"holidays-{version('holidays')}"
 
 YEAR_END_CLOSURE: Final = frozenset({(12, 31), (1, 1), (1, 2), (1, 3)})
 

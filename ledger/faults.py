@@ -1,9 +1,13 @@
 """What stops the program for a reason outside of it: a port, a folder, a database, a setting.
 
-A fault says in one sentence what happened and in one what to do; the command line prints both and exits with 2.
+A fault says in one sentence what happened and in one what to do; the command line prints both and exits with 2. Any
+other exception is told by `kind_and_place`: its text, and the variables around it, may hold what a caller typed.
 """
 
 from __future__ import annotations
+
+import traceback
+from typing import Any
 
 
 class EnvironmentFault(Exception):
@@ -13,3 +17,12 @@ class EnvironmentFault(Exception):
         super().__init__(f"{what} {remedy}")
         self.what = what
         self.remedy = remedy
+
+
+def kind_and_place(fault: BaseException) -> dict[str, Any]:
+    """What a log line may say of an exception: its class and the last places it came through, never a value."""
+    places = traceback.extract_tb(fault.__traceback__)[-3:]
+    return {
+        "kind": type(fault).__qualname__,
+        "at": [f"{place.filename.rpartition('/')[2]}:{place.lineno} {place.name}" for place in places],
+    }

@@ -22,6 +22,7 @@ from ledger.aggregates.adoption import ADOPTION_ID, Adoption
 from ledger.aggregates.fact import Aggregate, Event
 from ledger.calendar import business_day
 from ledger.desk import Act, Desk, GatheredStale
+from ledger.faults import kind_and_place
 from ledger.folds import Folds
 from ledger.instruction import Answer
 from ledger.refusals import (
@@ -63,6 +64,11 @@ class _Waiting:
     attempts: int = 0
 
     @property
+    def watched(self) -> tuple[UUID, ...]:
+        """The streams that the act declares, and those whose epochs its caller's session rests on."""
+        return (*self.act.streams, *(stream for stream, _ in self.act.order.caller.epochs))
+
+    @property
     def alone(self) -> bool:
         """An act that clashed twice is decided under the lock, by itself, so that there is always progress."""
         return self.clashes >= 2
@@ -76,6 +82,15 @@ class _Decided:
     desk: Desk
     outcome: dict[str, Any] | Refusal
     events: list[Event] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Recorded:
+    """A batch after its call: what became of each act, the head it was decided on, and the acts it had no room for."""
+
+    acts: list[tuple[_Decided, Outcome]]
+    head: int
+    left: list[_Waiting]
 
 
 class Defect(Exception):
@@ -132,6 +147,7 @@ class Lane:
             raise Busy(retry_after=1)
         key = act.order.key
         waiting = _Waiting(act, asyncio.get_running_loop().create_future())
+        waiting.future.add_done_callback(asyncio.Future.exception)  # heard, also where the caller went away
         if key is not None:
             if (key.subject, key.key) in self._keys_in_flight:
                 raise IdempotencyKeyInUse(retry_after=1)
@@ -152,7 +168,7 @@ class Lane:
             try:
                 await self._commit(group)
             except Exception as error:  # noqa: BLE001  # the lane outlives everything; the callers are told
-                log.exception("lane.failed")
+                log.error("lane.failed", **kind_and_place(error))
                 self._fail(group, error)
 
     def _next_group(self) -> list[_Waiting]:
@@ -166,16 +182,19 @@ class Lane:
         try:
             if group[0].alone:
                 async with self._log.locked():
-                    await self._decide_and_record(group)
+                    recorded = await self._decide_and_record(group)
             else:
-                await self._decide_and_record(group)
-        except Defect as defect:
-            await self._halve(group, defect)
+                recorded = await self._decide_and_record(group)
         except UnclearCommit as unclear:
             log.error("lane.unclear-commit", batch=str(unclear))
             self._fail(group, DatabaseUnavailable(retry_after=1))
         except psycopg.Error as error:
             await self._after_error(group, error)
+        except Exception as fault:  # noqa: BLE001  # one act or one stream is at fault, and the others stand
+            await self._halve(group, fault)
+        else:
+            # Only here: what was recorded under the lock is committed when the lock is given up.
+            self._settle_all(recorded)
 
     async def _after_error(self, group: list[_Waiting], error: psycopg.Error) -> None:
         """Nothing was recorded: repeat what may pass, halve what is a fault of the data, answer 503 to the rest."""
@@ -183,7 +202,7 @@ class Lane:
         kind = (error.sqlstate or "08000")[:2]
         for waiting in group:
             waiting.attempts += 1
-        if kind in ("22", "23", "P0"):
+        if kind in ("21", "22", "23", "54", "P0") or isinstance(error, psycopg.DataError):
             await self._halve(group, error)
         elif kind in ("40", "55") and all(waiting.attempts <= 3 for waiting in group):
             self._queue.extendleft(reversed([waiting for waiting in group if not waiting.future.done()]))
@@ -199,8 +218,9 @@ class Lane:
             await self._commit(left[: len(left) // 2])
             await self._commit(left[len(left) // 2 :])
         elif left:
-            log.error("lane.defect", exc_info=fault.__cause__ or fault)
-            self._fail(left, fault.__cause__ if isinstance(fault.__cause__, Exception) else fault)
+            cause = fault.__cause__ if isinstance(fault, Defect) and isinstance(fault.__cause__, Exception) else fault
+            log.error("lane.defect", **kind_and_place(cause))
+            self._fail(left, cause)
 
     def _fail(self, group: Iterable[_Waiting], error: Exception) -> None:
         self._forget(group)
@@ -210,17 +230,15 @@ class Lane:
 
     def _forget(self, group: Iterable[_Waiting]) -> None:
         for waiting in group:
-            self._folds.forget(waiting.act.streams)
+            self._folds.forget(waiting.watched)
         self._folds.forget([ADOPTION_ID])
 
-    async def _decide_and_record(self, group: list[_Waiting]) -> None:
+    async def _decide_and_record(self, group: list[_Waiting]) -> _Recorded:
         standing, versions = await self._bring_up(group)
         decided: list[_Decided] = []
-        events = 0
-        for number, waiting in enumerate(group):
-            if events >= EVENTS_MAX:
-                self._queue.extendleft(reversed(group[number:]))
-                break
+        events, left = 0, deque(group)
+        while left and events < EVENTS_MAX:
+            waiting = left.popleft()
             if (stored := _stored_answer(waiting, standing)) is not None:
                 _settle_stored(waiting, stored)
                 continue
@@ -231,13 +249,18 @@ class Lane:
                     waiting.future.set_exception(stale)
                 continue
             events += len(decided[-1].events)
-        await self._record(decided, standing, versions)
+        batch = _batch_of(decided, standing, versions)
+        if batch.event_acts or batch.key_acts or batch.rows:
+            outcomes = await self._log.record(batch)
+        else:
+            outcomes = [Outcome(None, standing.head)] * len(decided)
+        return _Recorded(list(zip(decided, outcomes, strict=True)), standing.head, list(left))
 
     async def _bring_up(self, group: list[_Waiting]) -> tuple[Standing, dict[UUID, int]]:
         """Fetch what is new on the group's streams; with the standing, the version of each stream before the group."""
         streams = {ADOPTION_ID}
         for waiting in group:
-            streams.update(waiting.act.streams, (stream for stream, _ in waiting.act.order.caller.epochs))
+            streams.update(waiting.watched)
         keys = [waiting.act.order.key for waiting in group if waiting.act.order.key is not None]
         standing = await self._log.bring_up(self._folds.versions(streams), keys)
         self._folds.fold(standing.events)
@@ -247,8 +270,7 @@ class Lane:
     def _decide(self, waiting: _Waiting, standing: Standing) -> _Decided:
         """Let the act decide; raises Defect when it fails, or refuses after it recorded a fact."""
         act = waiting.act
-        watched = (*act.streams, *(stream for stream, _ in act.order.caller.epochs))
-        streams: dict[UUID, Aggregate | None] = {stream: self._folds.get(stream) for stream in watched}
+        streams: dict[UUID, Aggregate | None] = {stream: self._folds.get(stream) for stream in waiting.watched}
         epochs = {stream: aggregate.epoch for stream, aggregate in streams.items() if aggregate is not None}
         desk = Desk(act.order, standing.now, self._terms.at(business_day(standing.now)), streams)
         outcome: dict[str, Any] | Refusal
@@ -291,26 +313,24 @@ class Lane:
             self._folds.keep(adoption)
         return [*adopted, *events]
 
-    async def _record(self, decided: list[_Decided], standing: Standing, versions: dict[UUID, int]) -> None:
-        batch = _batch_of(decided, standing, versions)
-        if not batch.event_acts and not batch.key_acts and not batch.rows:
-            for one in decided:
-                self._settle(one, Outcome(None, standing.head))
-            return
-        outcomes = await self._log.record(batch)
+    def _settle_all(self, recorded: _Recorded) -> None:
+        """Tell the callers whose acts stand; what clashed, and what found no room, comes first in the queue."""
         again: list[_Waiting] = []
-        for one, outcome in zip(decided, outcomes, strict=True):
+        for one, outcome in recorded.acts:
             if outcome.clash is None:
                 self._settle(one, outcome)
                 continue
             # What the streams of an act that clashed hold was never recorded.
             self._folds.forget(one.desk.streams)
             if (refused := _REFUSED_CLAIMS.get(outcome.clash)) is not None:
-                _refuse(one.waiting, refused(), standing.head)
+                _refuse(one.waiting, refused(), recorded.head)
+            elif outcome.clash == "card-number":
+                # The number drawn is another card's; deciding again with it could go on for ever.
+                one.waiting.future.set_exception(GatheredStale())
             else:
                 one.waiting.clashes += 1
                 again.append(one.waiting)
-        self._queue.extendleft(reversed(again))
+        self._queue.extendleft(reversed([*again, *recorded.left]))
 
     def _settle(self, one: _Decided, outcome: Outcome) -> None:
         """Tell the caller; the act is committed, or needed no commit."""
@@ -353,8 +373,13 @@ def _settle_stored(waiting: _Waiting, stored: StoredAnswer) -> None:
 
 def _batch_of(decided: list[_Decided], standing: Standing, versions: dict[UUID, int]) -> Batch:
     batch = Batch(uuid4(), standing.clock_offset, acts=len(decided))
+    adopting = False
     for number, one in enumerate(decided, start=1):
         written = {event.originator_id for event in one.events}
+        adopting = adopting or ADOPTION_ID in written
+        if adopting and one.events:
+            # Behind an adoption that clashes nothing may stand.
+            batch.touch(number, ADOPTION_ID, writes=False)
         for stream in one.desk.streams:
             batch.look(stream, versions.get(stream, 0))
             batch.touch(number, stream, writes=stream in written)

@@ -98,9 +98,7 @@ class InputNotHalfWidth(
     """The input holds full-width characters."""
 
 
-class TooManyRequests(
-    Refusal, code="too-many-requests", ja="要求が多すぎます。", remedy=r.RETRY_LATER, stored=False
-):
+class TooManyRequests(Refusal, code="too-many-requests", ja="要求が多すぎます。", remedy=r.RETRY_LATER, stored=False):
     """Too many requests came from here."""
 
 
@@ -148,9 +146,7 @@ class Busy(Refusal, code="busy", ja="ただいま混み合っています。", r
     """There is no room for this request right now; nothing was recorded."""
 
 
-class SessionEnded(
-    Refusal, code="session-ended", ja="セッションが終了しました。", remedy=r.LOG_IN_AGAIN, stored=False
-):
+class SessionEnded(Refusal, code="session-ended", ja="セッションが終了しました。", remedy=r.LOG_IN_AGAIN, stored=False):
     """The session has ended."""
 
 
@@ -162,24 +158,17 @@ class CardClosed(Refusal, code="card-closed", ja="このカードは解約され
     """This card is closed."""
 
 
-class PinRefused(
-    Refusal, code="pin-refused", ja="この暗証番号はご利用いただけません。", remedy=r.CHOOSE_ANOTHER_PIN
-):
+class PinRefused(Refusal, code="pin-refused", ja="この暗証番号はご利用いただけません。", remedy=r.CHOOSE_ANOTHER_PIN):
     """This PIN may not be used."""
 
 
 class PasswordRefused(
-    Refusal,
-    code="password-refused",
-    ja="このパスワードはご利用いただけません。",
-    remedy=r.CHOOSE_ANOTHER_PASSWORD,
+    Refusal, code="password-refused", ja="このパスワードはご利用いただけません。", remedy=r.CHOOSE_ANOTHER_PASSWORD
 ):
     """This password may not be used."""
 
 
-class WebIdTaken(
-    Refusal, code="web-id-taken", ja="このWeb-IDはすでに使われています。", remedy=r.CHOOSE_ANOTHER_WEB_ID
-):
+class WebIdTaken(Refusal, code="web-id-taken", ja="このWeb-IDはすでに使われています。", remedy=r.CHOOSE_ANOTHER_WEB_ID):
     """This Web-ID is taken."""
 
 
@@ -200,11 +189,7 @@ class ResetTokenSpent(
 
 
 class ChannelNotPermitted(
-    Refusal,
-    code="channel-not-permitted",
-    ja="この窓口では手続きできません。",
-    remedy=r.CALL_CENTRE,
-    stored=False,
+    Refusal, code="channel-not-permitted", ja="この窓口では手続きできません。", remedy=r.CALL_CENTRE, stored=False
 ):
     """This act is not possible through this channel."""
 
@@ -235,10 +220,7 @@ class BorrowingSuspended(
 
 
 class PayoutAccountMissing(
-    Refusal,
-    code="payout-account-missing",
-    ja="振込先口座が登録されていません。",
-    remedy=r.REGISTER_PAYOUT_ACCOUNT,
+    Refusal, code="payout-account-missing", ja="振込先口座が登録されていません。", remedy=r.REGISTER_PAYOUT_ACCOUNT
 ):
     """No payout account is registered."""
 
@@ -259,9 +241,7 @@ class NothingOwed(Refusal, code="nothing-owed", ja="お支払いいただく残�
     """Nothing is owed."""
 
 
-class ValueDateRefused(
-    Refusal, code="value-date-refused", ja="指定できない日付です。", remedy=r.CORRECT_VALUE_DATE
-):
+class ValueDateRefused(Refusal, code="value-date-refused", ja="指定できない日付です。", remedy=r.CORRECT_VALUE_DATE):
     """The value date is in the future, before the card, or too far back."""
 
 
@@ -277,24 +257,18 @@ class AdvanceNotConfirmed(
     """The advance is not in the state confirmed."""
 
 
-class AlreadyReversed(
-    Refusal, code="already-reversed", ja="すでに取り消されています。", remedy=r.READ_STATE_FIRST
-):
+class AlreadyReversed(Refusal, code="already-reversed", ja="すでに取り消されています。", remedy=r.READ_STATE_FIRST):
     """This entry is reversed already."""
 
 
 # Limits --------------------------------------------------------------------------------------------------------------
 
 
-class CardExists(
-    Refusal, code="card-exists", ja="解約されていないカードがすでにあります。", remedy=r.READ_STATE_FIRST
-):
+class CardExists(Refusal, code="card-exists", ja="解約されていないカードがすでにあります。", remedy=r.READ_STATE_FIRST):
     """The member has a card that is not closed."""
 
 
-class RateOverCap(
-    Refusal, code="rate-over-cap", ja="利率が法定の上限を超えています。", remedy=r.CHANGE_TERMS_ASKED
-):
+class RateOverCap(Refusal, code="rate-over-cap", ja="利率が法定の上限を超えています。", remedy=r.CHANGE_TERMS_ASKED):
     """The rate is over the statutory cap of this limit."""
 
 
@@ -311,10 +285,7 @@ class OverOneThird(
 
 
 class IncomeProofRequired(
-    Refusal,
-    code="income-proof-required",
-    ja="収入証明書のご提出が必要です。",
-    remedy=r.SUBMIT_INCOME_PROOF,
+    Refusal, code="income-proof-required", ja="収入証明書のご提出が必要です。", remedy=r.SUBMIT_INCOME_PROOF
 ):
     """A valid proof of income is needed."""
 
@@ -342,16 +313,9 @@ class AlreadyEnded(Refusal, code="already-ended", ja="すでに終了してい�
 
 
 class ProjectionBehind(
-    Refusal,
-    code="projection-behind",
-    ja="最新の記録がまだ反映されていません。",
-    remedy=r.RETRY_LATER,
-    stored=False,
+    Refusal, code="projection-behind", ja="最新の記録がまだ反映されていません。", remedy=r.RETRY_LATER, stored=False
 ):
     """The read model has not reached the position asked for."""
-
-
-# Simulation and refund ------------------------------------------------------------------------------------------------
 
 
 class SimulationImpossible(
@@ -365,10 +329,7 @@ class SimulationImpossible(
 
 
 class RefundOverCredit(
-    Refusal,
-    code="refund-over-credit",
-    ja="お預かりしている金額を超えています。",
-    remedy=r.LOWER_AMOUNT,
+    Refusal, code="refund-over-credit", ja="お預かりしている金額を超えています。", remedy=r.LOWER_AMOUNT
 ):
     """The refund is over what is kept for the member."""
 
@@ -376,9 +337,7 @@ class RefundOverCredit(
 # What was sent --------------------------------------------------------------------------------------------------------
 
 
-class InputRefused(
-    Refusal, code="input-format", ja="入力内容に誤りがあります。", remedy=r.CHECK_INPUT, stored=False
-):
+class InputRefused(Refusal, code="input-format", ja="入力内容に誤りがあります。", remedy=r.CHECK_INPUT, stored=False):
     """A field does not have the form or the value that it must have."""
 
 

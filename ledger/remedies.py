@@ -139,6 +139,11 @@ USE_NEW_KEY = Remedy(
     "Use a new idempotency key for a new request, and the old key only to repeat the old request unchanged.",
     "新しい依頼には新しい冪等キーをお使いください。",
 )
+CHOOSE_ANOTHER_DAY = Remedy(
+    "choose-another-day",
+    "Close the days in their order, each once it is over.",
+    "終わった営業日を、古い日から順に締めてください。",
+)
 CHOOSE_ANOTHER_INSTANT = Remedy(
     "choose-another-instant",
     "Name an instant or a position that the log has reached.",

@@ -41,6 +41,9 @@ class Settings(BaseSettings):
     processes: int = Field(1, ge=1, le=64, description="Server processes.")
     projector: bool = Field(True, description="Whether `serve` also keeps the read models up to date.")
     connections: int = Field(8, ge=2, le=200, description="Database connections of one process, at most.")
+    close_days_after_minutes: int | None = Field(
+        None, ge=0, le=1439, description="`serve` closes each day so many minutes after it is over. [default: never]"
+    )
     shutdown_seconds: int = Field(5, ge=1, le=600, description="Seconds that open requests get at the end.")
     login_throttle: bool = Field(True, description="Whether failed logins are limited by source; never in a sandbox.")
     proxies: int = Field(0, ge=0, le=9, description="Reverse proxies in front that append to X-Forwarded-For.")

@@ -74,9 +74,7 @@ def simulate_amount(*, payment: int, annual_rate_bps: int, months: int) -> Simul
 def _simulation(principal: int, annual_rate_bps: int, payment: int, months: int | None) -> Simulation:
     schedule = tuple(_schedule(principal, annual_rate_bps, payment, months))
     total = sum(line.payment for line in schedule)
-    return Simulation(
-        Yen(principal), Yen(payment), len(schedule), Yen(total), Yen(total - principal), schedule
-    )
+    return Simulation(Yen(principal), Yen(payment), len(schedule), Yen(total), Yen(total - principal), schedule)
 
 
 def _schedule(balance: int, annual_rate_bps: int, payment: int, months: int | None) -> Iterator[MonthlyPayment]:

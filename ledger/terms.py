@@ -217,10 +217,9 @@ def _faults(terms: Terms, before: Terms | None) -> Iterator[tuple[str, str, str]
 
 def _amount_faults(terms: Terms) -> Iterator[tuple[str, str, str]]:
     """No amount is negative, and a divisor is at least 1."""
-    for section in (each.name for each in fields(Terms)):
-        table = getattr(terms, section)
-        if not is_dataclass(table) or isinstance(table, Terms):
-            continue
+    tables = {each.name: getattr(terms, each.name) for each in fields(Terms)}
+    named = {name: table for name, table in tables.items() if is_dataclass(table) and not isinstance(table, type)}
+    for section, table in {"": terms, **named}.items():
         for field in fields(table):
             value = getattr(table, field.name)
             lowest = 1 if field.name in DIVISORS else 0

@@ -39,10 +39,11 @@ class _Fault(Exception):
 def read_versions(content: bytes, name: str, version_type: type[T]) -> Iterator[tuple[T, FindLine]]:
     """Each version in the order of the file, over the keys of those before it, with its line finder."""
     document, lines = _parsed(content, name)
-    if set(document) != {"version"} or not document["version"]:
+    versions = document.get("version")
+    if set(document) != {"version"} or not isinstance(versions, list) or not versions:
         raise TermsInvalid(name, 1, "the file holds [[version]] tables and nothing else")
     inherited: dict[str, Any] = {}
-    for index, table in enumerate(document["version"]):
+    for index, table in enumerate(versions):
         find_line = _line_finder(lines, index)
         inherited = _over(inherited, table)
         try:

@@ -65,9 +65,7 @@ class Borrower:
 
     def reserve(self, day: date, amount: int, purpose: str = "transfer") -> AdvanceAnswer:
         card = self.on(day)
-        return card.reserve_advance(
-            Yen(amount), purpose, channel="web", payout_account=True, terms=self.book.at(day)
-        )
+        return card.reserve_advance(Yen(amount), purpose, channel="web", payout_account=True, terms=self.book.at(day))
 
     def confirm(self, day: date, advance_id: UUID, value_date: date | None = None) -> AdvanceAnswer:
         return self.on(day).confirm_advance(advance_id, value_date=value_date, terms=self.book.at(day))

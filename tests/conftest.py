@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 import psycopg
 import pytest
@@ -22,6 +22,8 @@ settings.register_profile("suite", deadline=None, suppress_health_check=[HealthC
 settings.load_profile("suite")
 
 _numbers = itertools.count(1)
+
+NewDatabase = Callable[[str], AbstractContextManager[str]]
 
 
 @pytest.fixture(scope="session")
@@ -57,6 +59,18 @@ def database_url(postgres_server: str, template_database: str) -> Iterator[str]:
     """A database with the empty schema of a real ledger, for this test alone."""
     with _database(postgres_server, "ledger", template_database) as name:
         yield make_conninfo(postgres_server, dbname=name)
+
+
+@pytest.fixture(scope="session")
+def new_database(postgres_server: str) -> NewDatabase:
+    """Makes a database without the schema, for those that need one for longer than a test."""
+
+    @contextmanager
+    def made(kind: str) -> Iterator[str]:
+        with _database(postgres_server, kind) as name:
+            yield make_conninfo(postgres_server, dbname=name)
+
+    return made
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
@@ -17,7 +17,7 @@ import psycopg
 from ledger.aggregates.fact import Cause
 from ledger.application import Ledger
 from ledger.instruction import ANONYMOUS, Answer, Caller, IdempotencyKey, Instruction
-from ledger.projections.projector import Projector
+from ledger.projections.projector import READ_MODELS, Projector
 from ledger.refusals import Refusal
 from ledger.store.credentials import HashCost
 from ledger.store.keys import Keyring
@@ -76,11 +76,8 @@ def with_ledgers(dsn: str, story: Callable[..., Awaitable[T]], processes: int = 
     """Run the story with as many ledgers on the database."""
 
     async def run() -> T:
-        if processes == 1:
-            async with opened(dsn) as one:
-                return await story(one)
-        async with opened(dsn) as one, opened(dsn) as other:
-            return await story(one, other)
+        async with asyncio.timeout(120), AsyncExitStack() as stack:
+            return await story(*[await stack.enter_async_context(opened(dsn)) for _ in range(processes)])
 
     return asyncio.run(run())
 
@@ -179,7 +176,7 @@ async def project(dsn: str, projector: Projector | None = None) -> None:
     """Bring the read models up to the head of the log, as the leading projector does."""
     following = projector or Projector(dsn)
     async with await psycopg.AsyncConnection.connect(dsn, autocommit=True, prepare_threshold=2) as connection:
-        for name in ("balances", "transactions", "lockouts"):
+        for name in (model.name for model in READ_MODELS):
             await connection.execute("insert into projections (name) values (%s) on conflict do nothing", (name,))
         while await following.step(connection):
             pass

@@ -1,7 +1,7 @@
 """A second, slow and obvious account: every day of a card's life walked through with fractions.
 
-It shares nothing with the ledger's arithmetic but the table of the instalments and the calendar of closed days. What has
-happened is a list in value-date order; every question walks the whole list again.
+It shares nothing with the ledger's arithmetic but the calendar of closed days. What has happened is a list in value-
+date order; every question walks the whole list again.
 """
 
 from __future__ import annotations
@@ -145,7 +145,8 @@ class SlowCard:
             self._next(now)
 
     def _next(self, now: Walk) -> None:
-        assert now.nominal is not None and now.due is not None
+        assert now.nominal is not None
+        assert now.due is not None
         now.opens, now.paid = now.due + DAY, 0
         now.nominal = in_month(now.nominal.year, now.nominal.month + 1, self.due_day)
         now.due = shifted(now.nominal)
@@ -178,7 +179,8 @@ class SlowCard:
             parts[name] = min(left, claim)
             left -= parts[name]
         parts["overpayment"] = left
-        now.damages_due, now.interest_due = now.damages_owed - parts["late_damages"], now.interest_owed - parts["interest"]
+        now.damages_due = now.damages_owed - parts["late_damages"]
+        now.interest_due = now.interest_owed - parts["interest"]
         now.damages = now.interest = Fraction(0)
         now.principal -= parts["principal"]
         now.credit += left

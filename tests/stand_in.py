@@ -87,7 +87,7 @@ class StandIn:
         self.asked.append(("balance", given, {}))
         return Answer(POSITION, self.examples["read_balance"])
 
-    async def lockout(self, *_: Any, discreet: bool) -> Answer:
+    async def lockout(self, *_: Any, discreet: bool, wait_seconds: float) -> Answer:
         return Answer(POSITION, {**self.examples["read_lockout"], "discreet": discreet, "remedy": None})
 
     async def _page(self, *_: Any, **__: Any) -> Page:

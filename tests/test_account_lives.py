@@ -5,19 +5,12 @@ from __future__ import annotations
 from datetime import date, timedelta
 from typing import Any
 
-from borrowing import BOOK, Borrower
-from hypothesis import event, given, settings
+from borrowing import Borrower
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from slow_card import Entry, SlowCard
 
-from ledger.aggregates.account import Figures
-from ledger.aggregates.advances import AdvanceReversed
-from ledger.aggregates.fact import Fact
-from ledger.aggregates.instalments import InstalmentMissed, InstalmentMissedWithdrawn
-from ledger.aggregates.repayments import RefundSent, RepaymentMade, RepaymentReversed
-from ledger.aggregates.restatement import AllocationRevised
 from ledger.money import Yen
-from ledger.refusals import CreditLimitExceeded, RefundOverCredit, Refusal, ValueDateRefused
 
 START = date(2023, 11, 6)
 

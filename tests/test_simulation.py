@@ -85,7 +85,7 @@ def test_the_amount_of_a_payment_is_repaid_by_it(payment: int, rate: int, months
     assert_sound(simulated, rate, months)
     assert simulated.schedule[-1].payment <= payment
     again = simulate_payment(principal=simulated.principal, annual_rate_bps=rate, months=months)
-    assert payment - 1 <= again.payment <= payment
+    assert payment - 2 <= again.payment <= payment  # each of the two floors costs less than a yen and its interest
 
 
 def assert_sound(simulated: Simulation, rate: int, months: int) -> None:

@@ -120,7 +120,7 @@ def test_an_outage_ends_when_it_says_in_japan(tmp_path: Path, at: str, scope: st
 def test_a_fault_is_refused_with_its_line(tmp_path: Path, old: str, new: str, reason: str) -> None:
     assert old in TEXT
     text = TEXT.replace(old, new)
-    line = text[: text.index(new)].count("\n") + 1 + (1 if new.startswith("[") else 0)
+    line = text[: text.rindex(new)].count("\n") + 1 + (1 if new.startswith("[") else 0)
     with pytest.raises(TermsInvalid, match=r"^terms\.toml, line \d+: ") as refused:
         TermsBook.load(written(tmp_path, text))
     assert reason in refused.value.reason

@@ -6,7 +6,9 @@ stream outlives the service.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
@@ -16,9 +18,11 @@ from starlette.responses import Response, StreamingResponse
 from api.cursors import opened
 from api.exchange import Exchange, Reply
 from api.operation import Operation
-from api.ports import EventFilter, Page
+from api.ports import EventFilter, EventPage, Page
 from api.read_answers import Events
-from api.reading import AFTER, PAGING, id_parameter, page_reply, text_parameter
+from api.reading import AFTER, PAGING, day_parameter, id_parameter, instant_parameter, page_reply, text_parameter
+from ledger import forms
+from ledger.refusals import InputRefused
 
 TAG = "audit"
 JSON, NDJSON, EVENT_STREAM = "application/json", "application/x-ndjson", "text/event-stream"
@@ -31,14 +35,11 @@ _encode = msgspec.json.encode
 
 
 async def read_events(exchange: Exchange) -> Reply | Response:
-    wanted = EventFilter(
-        stream=exchange.ids.get("card_id") or exchange.ids.get("member_id") or exchange.query.get("stream"),
-        type=exchange.query.get("type"),
-        actor=exchange.query.get("actor"),
-        correlation=exchange.query.get("correlation"),
-    )
+    wanted = wanted_events(exchange)
     accept = exchange.header(b"accept")
     if EVENT_STREAM in accept:
+        # Refused before the stream begins: what does not exist cannot be followed.
+        await exchange.services.events.events(wanted, 0, 1)
         lines = follow(exchange, wanted, resumed_at(exchange))
         return StreamingResponse(lines, media_type=EVENT_STREAM, headers=STREAM_HEADERS)
     if NDJSON in accept:
@@ -46,30 +47,84 @@ async def read_events(exchange: Exchange) -> Reply | Response:
     return await event_page(exchange, wanted)
 
 
+def wanted_events(exchange: Exchange) -> EventFilter:
+    """The filter of the request; raises InputRefused for a range that ends before it begins."""
+    query = exchange.query
+    for kind in ("value", "recorded"):
+        first, last = query[f"{kind}_from"], query[f"{kind}_to"]
+        if first is not None and last is not None and first > last:
+            raise InputRefused(errors=[{"pointer": f"/{kind}_to", "code": forms.RANGE}])
+    return EventFilter(
+        stream=exchange.ids.get("card_id") or exchange.ids.get("member_id") or query.get("stream"),
+        type=query["type"],
+        actor=query["actor"],
+        correlation=query["correlation"],
+        value_from=query["value_from"],
+        value_to=query["value_to"],
+        recorded_from=query["recorded_from"],
+        recorded_to=query["recorded_to"],
+    )
+
+
 async def event_page(exchange: Exchange, wanted: EventFilter) -> Reply:
-    """One page, oldest first, and a cursor while there may be more."""
-    after = int(opened(exchange) or exchange.query["after"])
-    found = await exchange.services.events.events(wanted, after, exchange.query["limit"])
-    more = str(found.read_to) if found.read_to < found.head else None
-    return page_reply(exchange, Page(found.head, found.events, more))
+    """One page, oldest first. The cursor holds the head that the first page saw: all pages end there."""
+    head, after = None, exchange.query["after"]
+    if (cursor := opened(exchange)) is not None:
+        head, after = (int(part) for part in cursor.split("."))
+    found = await exchange.services.events.events(replace(wanted, until=head), after, exchange.query["limit"])
+    pinned = found.head if head is None else head
+    more = f"{pinned}.{found.read_to}" if after < found.read_to < pinned else None
+    return page_reply(exchange, Page(pinned, found.events, more))
 
 
 async def export(exchange: Exchange, wanted: EventFilter) -> Response:
-    """Every event up to the head of this moment, one a line."""
+    """Every event up to the head of this moment, one a line, and a last line that says how many there were."""
     events, after = exchange.services.events, exchange.query["after"]
     first = await events.events(wanted, after, STREAMED_AT_ONCE)
+    pinned = replace(wanted, until=first.head)
 
     async def lines() -> AsyncIterator[bytes]:
-        found = first
+        found, trailer = first, Trailer(first.head)
         while True:
-            told = [event for event in found.events if int(event["sequence"]) <= first.head]
-            yield b"".join(_encode(event) + b"\n" for event in told)
-            if found.read_to >= first.head or exchange.services.stopping.is_set():
-                return
-            found = await events.events(wanted, found.read_to, STREAMED_AT_ONCE)
+            yield trailer.counted(found)
+            if exchange.services.stopping.is_set():
+                return  # without the trailer: the reader sees that it was cut
+            if found.read_to >= first.head:
+                break
+            found = await events.events(pinned, found.read_to, STREAMED_AT_ONCE)
+        yield trailer.line()
 
     headers = {**STREAM_HEADERS, "ledger-position": str(first.head)}
     return StreamingResponse(lines(), media_type=NDJSON, headers=headers)
+
+
+@dataclass(slots=True)
+class Trailer:
+    """The last line of an export: a download without it was cut, one that does not fit it was changed."""
+
+    head: int
+    count: int = 0
+    first: int | None = None
+    last: int | None = None
+    debits: int = 0
+    credits: int = 0
+    sha256: Any = field(default_factory=hashlib.sha256)
+
+    def counted(self, page: EventPage) -> bytes:
+        """The events as lines, counted in."""
+        text = b"".join(_encode(event) + b"\n" for event in page.events)
+        self.sha256.update(text)
+        self.count += len(page.events)
+        self.debits, self.credits = self.debits + page.debits, self.credits + page.credits
+        if page.events:
+            self.first = int(page.events[0]["sequence"]) if self.first is None else self.first
+            self.last = int(page.events[-1]["sequence"])
+        return text
+
+    def line(self) -> bytes:
+        """`sha256` is that of all lines before this one; `debits` and `credits` are theirs in the books."""
+        told = {name: getattr(self, name) for name in ("count", "first", "last", "head", "debits", "credits")}
+        return _encode({"kind": "trailer", **told, "sha256": self.sha256.hexdigest()}) + b"\n"
 
 
 async def follow(exchange: Exchange, wanted: EventFilter, after: int) -> AsyncIterator[bytes]:
@@ -107,6 +162,10 @@ FILTERS = (
     text_parameter("type", "Of this type alone, as in `cardledger.card.card-locked.v1`."),
     text_parameter("actor", "By this subject alone."),
     text_parameter("correlation", "Of this story alone."),
+    day_parameter("value_from", "The first value date; facts without a value date are left out."),
+    day_parameter("value_to", "The last value date."),
+    instant_parameter("recorded_from", "Recorded at this instant or later."),
+    instant_parameter("recorded_to", "Recorded at this instant or earlier."),
     *PAGING,
 )
 
@@ -117,7 +176,8 @@ def _row(path: str, operation_id: str, summary: str, *more: Any) -> Operation:
         path=path,
         operation_id=operation_id,
         summary=summary,
-        description="CloudEvents 1.0. NDJSON ends at the head; `text/event-stream` stays, `Last-Event-ID` resumes.",
+        description="CloudEvents 1.0. NDJSON ends at the head, with a trailer line that counts and sums; "
+        "`text/event-stream` stays, `Last-Event-ID` resumes. A page may hold fewer rows than its limit.",
         tag=TAG,
         permission="audit",
         handler=read_events,

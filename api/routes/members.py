@@ -121,8 +121,12 @@ OPERATIONS = (
         permission="web credentials",
         handler=set_web_credentials,
         body=WebCredentials,
+        takes_key=True,
         answer=Done,
-        refusals=("channel-not-permitted", "bad-credentials", "web-login-locked", "web-id-taken", "password-refused"),
+        refusals=(
+            "channel-not-permitted", "bad-credentials", "web-login-locked", "login-wait", "web-id-taken",
+            "password-refused",
+        ),
     ),
     Operation(
         method="POST",
@@ -172,6 +176,7 @@ OPERATIONS = (
         permission="profile change",
         handler=change_profile,
         body=ProfileChange,
+        takes_key=True,
         answer=Done,
     ),
     Operation(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from api.audit_answers import Explanation
 from api.cursors import opened
 from api.exchange import Exchange, Reply
 from api.operation import Operation
@@ -15,15 +16,16 @@ from api.problems import worded
 from api.read_answers import (
     Balance,
     Cards,
-    Explanation,
     LimitChangeRequests,
     Lockout,
     Member,
     SettlementQuote,
     Transactions,
 )
-from api.reading import AS_OF, PAGING, day_parameter, page_reply, word_parameter
+from api.reading import AS_OF, PAGING, day_parameter, page_reply, wait_seconds, word_parameter
+from api.roles import PERMITTED
 from ledger.instruction import Answer
+from ledger.refusals import RoleNotPermitted
 
 TAG = "reads"
 KINDS = ("advance", "advance-reversal", "repayment", "repayment-reversal", "fee", "refund", "revision")
@@ -43,9 +45,16 @@ async def read_settlement_quote(exchange: Exchange) -> Answer:
 
 
 async def read_explanation(exchange: Exchange) -> Answer:
-    query = exchange.query
-    explanations = fitted(exchange.services.explanations)
-    return await explanations.explanation(exchange.ids["card_id"], query["of"], query["as_of"])
+    query, explanations = exchange.query, fitted(exchange.services.explanations)
+    return await explanations.explanation(
+        exchange.ids["card_id"], query["of"], query["as_of"], role=exchange.caller.role, language=exchange.language
+    )
+
+
+def refuse_lockout_explained(exchange: Exchange) -> None:
+    """The explanation of a lockout is for those who may read the lockout."""
+    if exchange.query["of"] == "lockout" and exchange.caller.role not in PERMITTED["read lockout"]:
+        raise RoleNotPermitted
 
 
 async def list_transactions(exchange: Exchange) -> Reply:
@@ -55,6 +64,7 @@ async def list_transactions(exchange: Exchange) -> Reply:
         kind=query["kind"],
         since=query["from"],
         until=query["to"],
+        as_of=query["as_of"],
         after=opened(exchange),
         limit=query["limit"],
     )
@@ -64,7 +74,8 @@ async def list_transactions(exchange: Exchange) -> Reply:
 async def read_lockout(exchange: Exchange) -> Answer:
     discreet = exchange.caller.is_member
     lockouts, as_of = exchange.services.lockouts, exchange.query["as_of"]
-    found = await lockouts.lockout(exchange.ids["card_id"], as_of, discreet=discreet)
+    seconds = wait_seconds(exchange.header(b"prefer"))
+    found = await lockouts.lockout(exchange.ids["card_id"], as_of, discreet=discreet, wait_seconds=seconds)
     told = codes_only(found.body) if exchange.caller.role in CODES_ONLY else found.body
     return Answer(found.position, worded(told, exchange.language))
 
@@ -102,7 +113,7 @@ OPERATIONS = (
         query=(VALUE_DATE, AS_OF),
         answer=Balance,
         reads="balances",
-        refusals=("value-date-refused", "before-first-event"),
+        refusals=("value-date-refused", "before-first-event", "position-unknown"),
     ),
     Operation(
         method="GET",
@@ -117,10 +128,12 @@ OPERATIONS = (
             word_parameter("kind", KINDS, "Of this kind alone."),
             day_parameter("from", "The first value date."),
             day_parameter("to", "The last value date."),
+            AS_OF,
             *PAGING,
         ),
         answer=Transactions,
         reads="transactions",
+        refusals=("before-first-event", "position-unknown"),
     ),
     Operation(
         method="GET",
@@ -133,7 +146,7 @@ OPERATIONS = (
         query=(AS_OF,),
         answer=Lockout,
         reads="lockouts",
-        refusals=("before-first-event",),
+        refusals=("before-first-event", "position-unknown"),
     ),
     Operation(
         method="GET",
@@ -153,14 +166,16 @@ OPERATIONS = (
         path="/v1/cards/{card_id}/explanation",
         operation_id="explainFigure",
         summary="Read the lines that make a figure",
-        description="Debits minus credits is the figure.",
+        description="Debits minus credits is the figure; of a lockout, each thing that stands in the way counts one. "
+        "`spoken` can be read to the member over the phone.",
+        narrow=refuse_lockout_explained,
         tag=TAG,
         permission="read",
         handler=read_explanation,
         query=(word_parameter("of", FIGURES, "The figure to be explained.", required=True), AS_OF),
         answer=Explanation,
         reads="balances",
-        refusals=("before-first-event",),
+        refusals=("before-first-event", "position-unknown"),
     ),
     Operation(
         method="GET",

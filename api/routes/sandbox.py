@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from api.answers import Done
+from api.answers import DaysClosed
 from api.bodies import ClockSetting, DayCloses
 from api.exchange import Exchange, Reply
 from api.operation import Operation
 from api.ports import Sandbox, fitted
 from api.read_answers import Clock, Rows
+from ledger.aggregates.closed_days import DayNotOver
 from ledger.instruction import Answer
 from ledger.refusals import ClockBackward
 
@@ -81,11 +82,13 @@ OPERATIONS = (
         path="/v1/sandbox/day-closes",
         operation_id="closeDays",
         summary="Close every open day up to a day",
+        description="A day can be closed once it is over. Days before that of the first event are not open.",
         tag=TAG,
         permission="operate",
         handler=close_days,
         body=DayCloses,
         keyed=True,
-        answer=Done,
+        answer=DaysClosed,
+        refusals=(DayNotOver.code,),
     ),
 )

@@ -223,9 +223,7 @@ class CardAdvances(CardRestatement):
         at_terms = terms.as_of(on)
         if self.account.standing.free_eligible and self.account.standing.free_from is None:
             first_day, last_day = free_period(on, at_terms)
-            self.record(
-                InterestFreeStarted(first_day=first_day, last_day=last_day, terms_version=at_terms.version)
-            )
+            self.record(InterestFreeStarted(first_day=first_day, last_day=last_day, terms_version=at_terms.version))
         schedule = schedule_of_advance(self.account.standing, on, at_terms)
         self.set_instalment(schedule, at_terms, advance_id=advance_id)
         if schedule.first_due is not None:

@@ -14,7 +14,7 @@ from ledger.aggregates.fact import Fact
 from ledger.aggregates.passbook import Passbook
 from ledger.aggregates.schedule import brought_to
 from ledger.aggregates.standing import Accrual, Standing
-from ledger.calendar import ONE_DAY, is_month_end
+from ledger.calendar import ONE_DAY
 from ledger.money import ZERO, Yen
 from ledger.terms import Terms, TermsBook
 
@@ -138,11 +138,14 @@ class Account:
             total=owed.total,
         )
 
-    def has_to_close(self, day: date) -> bool:
-        """Whether closing this day can find anything: most cards have nothing on most days."""
+    @property
+    def closes_on(self) -> date | None:
+        """The first day whose closing finds something here besides the income of a month end; None: there is none."""
         due, free_until = self.standing.due, self.standing.free_until
-        free_ends = free_until is not None and free_until <= day and not self.free_end_recorded
-        return (due is not None and due.day <= day) or free_ends or (is_month_end(day) and self.standing.principal > 0)
+        days = [] if due is None else [due.day]
+        if free_until is not None and not self.free_end_recorded:
+            days.append(free_until)
+        return min(days, default=None)
 
 
 class AccountFact(Fact):

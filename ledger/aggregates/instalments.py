@@ -258,5 +258,3 @@ class CardInstalments(CardAccess):
                     late_damages_claimed=claims.late_damages,
                 )
             )
-
-

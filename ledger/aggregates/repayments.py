@@ -32,8 +32,8 @@ METHODS = ("internet", "atm", "direct-debit", "bank-transfer", "counter")
 class RepaymentMade(AccountFact, topic="card.repayment-made"):
     """A receipt and its use.
 
-    To recompute it: interest is `carried.interest` + floor(sum of the numerators of `interest_segments` / DENOMINATOR of
-    interest.py), damages likewise and apart; that is `owed`, and the amount is used in the order of `Allocation`.
+    To recompute it: interest is `carried.interest` plus the floor of the sum of the numerators of its segments over
+    `interest.DENOMINATOR`, damages likewise and apart; that is `owed`, used in the order of `Allocation`.
     `…_earned` is income not booked before. `restated` is there if the value date lies before other entries.
     """
 
@@ -218,9 +218,7 @@ class CardRepayments(CardAdvances):
     def _repay_late(self, amount: Yen, method: str, on: date, terms: Terms) -> RepaymentMade:
         entry = Received(self.new_id("repayment"), on, amount, method)
         outcome = self.restate(on, terms, add=entry)
-        made = self._made(
-            amount, method, on, outcome.receipts[entry.id], terms=terms, restated=outcome.restatement
-        )
+        made = self._made(amount, method, on, outcome.receipts[entry.id], terms=terms, restated=outcome.restatement)
         self.record(made)
         self.follow_restatement(outcome, entry.id, on, terms)
         return made

@@ -65,7 +65,7 @@ class Restatement:
 
 @dataclass(slots=True)
 class Replay:
-    """The entries applied again from a checkpoint. From the day `reschedule_from` on, advances set their schedule anew."""
+    """The entries applied again from a checkpoint; from `reschedule_from` on, advances set their schedule anew."""
 
     standing: Standing
     terms: Terms
@@ -153,4 +153,3 @@ def reposted(standing: Standing, posted_through: date | None) -> Standing:
     if posted_through is None or posted_through <= standing.paid_through:
         return replace(standing, posted_through=posted_through)
     return standing.posted(posted_through, standing.owed(posted_through))
-

@@ -135,6 +135,8 @@ class CardRestatement(CardInstalments):
             self.record(InstalmentMissed(due=missed.due, minimum=missed.minimum, paid=missed.paid, restated=True))
         settled = any(decision.settled for decision in outcome.receipts.values())
         self.tell_credit_and_settlement(outcome.before, on, settled=settled)
+        if self.account.standing.missed and not outcome.before.missed:
+            self.suspend("late", rule=True)  # a cure was taken back: nothing was missed anew, and it is late again
         self.follow_lateness(tuple(missed.due for missed in outcome.missed), terms)
 
     def tell_credit_and_settlement(self, before: Standing, on: date, *, settled: bool) -> None:

@@ -159,6 +159,7 @@ class Standing:
         begin = max(self.paid_through, on) + ONE_DAY
         principal = Yen(owed.principal - allocation.principal)
         interest, damages = Yen(owed.interest - allocation.interest), Yen(owed.late_damages - allocation.late_damages)
+        missed, window_paid = self._counting(counted)
         after = replace(
             self,
             day=max(self.day, on),
@@ -173,11 +174,13 @@ class Standing:
             rates=((begin, value_on(self.rates, begin)),),
             customer_credit=Yen(self.customer_credit + allocation.overpayment),
             remainder=remainder and not settled,
+            missed=missed,
+            window_paid=window_paid,
         )
-        return after.unscheduled() if settled or remainder else after.counting(counted)
+        return after.unscheduled() if settled or remainder else after
 
-    def counting(self, counted: tuple[Counted, ...]) -> Self:
-        """Parts of a receipt count for missed instalments or for the open one."""
+    def _counting(self, counted: tuple[Counted, ...]) -> tuple[tuple[Missed, ...], Yen]:
+        """Parts of a receipt count for missed instalments or for the open one: what is missed and paid then."""
         missed, window_paid = list(self.missed), self.window_paid
         for part in counted:
             queued = next((each for each in missed if each.due == part.due), None)
@@ -187,7 +190,7 @@ class Standing:
                 missed.remove(queued)
             else:
                 missed[missed.index(queued)] = replace(queued, paid=Yen(queued.paid + part.amount))
-        return replace(self, missed=tuple(missed), window_paid=window_paid)
+        return tuple(missed), window_paid
 
     def unscheduled(self) -> Self:
         """Nothing is due any more: all is paid, or a remainder without a duty to pay is left."""

@@ -34,24 +34,26 @@ class CardActs(Parts):
         due_day: int | str,
     ) -> Answer:
         """Issue the member's one card; the answer alone tells its number."""
-        card_id, number = uuid4(), _draw_number(pin)
-        attempt = (order, member_id, card_id, number, pin, credit_limit, annual_rate_bps, due_day)
-        answer = await self._gathered(lambda: self._issue_card(*attempt))
-        if answer.replayed:
-            number = await self.directory.sealed(member_id, UUID(answer.body["card_id"]), CARD_NUMBER)
-        return Answer(answer.position, {**answer.body, "card_number": number}, answer.replayed)
+        stored = await self._stored(order)
+        answer = stored or await self._gathered(
+            lambda: self._issue_card(order, member_id, pin, credit_limit, annual_rate_bps, due_day)
+        )
+        if not answer.replayed:
+            return answer
+        number = await self.directory.sealed(member_id, UUID(answer.body["card_id"]), CARD_NUMBER)
+        return Answer(answer.position, {**answer.body, "card_number": number}, replayed=True)
 
     async def _issue_card(
         self,
         order: Instruction,
         member_id: UUID,
-        card_id: UUID,
-        number: str,
         pin: str,
         credit_limit: int,
         annual_rate_bps: int,
         due_day: int | str,
     ) -> Answer:
+        # Drawn anew for each attempt: a number may turn out to be another card's.
+        card_id, number = uuid4(), _draw_number(pin)
         personal = await self._personal(member_id)
         earlier = await self.directory.cards(member_id)
         row = await self.room.run(lambda: self.room.vault.row(card_id, "pin", 1, pin))
@@ -79,13 +81,17 @@ class CardActs(Parts):
             desk.row("personal_boxes", **personal.key.row(card_id, 1, CARD_NUMBER, number))
             return {"card_id": str(card_id)}
 
-        return await self._execute(order, (member_id, card_id), decide)
+        answer = await self._execute(order, (member_id, card_id), decide)
+        return answer if answer.replayed else Answer(answer.position, {**answer.body, "card_number": number})
 
     async def reset_pin(
         self, order: Instruction, card_id: UUID, new_pin: str, document_kind: str, verified_at: datetime
     ) -> Answer:
         """Set a new PIN in person; ends a PIN lock and nothing else."""
-        return await self._gathered(lambda: self._reset_pin(order, card_id, new_pin, document_kind, verified_at))
+        stored = await self._stored(order)
+        return stored or await self._gathered(
+            lambda: self._reset_pin(order, card_id, new_pin, document_kind, verified_at)
+        )
 
     async def _reset_pin(
         self, order: Instruction, card_id: UUID, new_pin: str, document_kind: str, verified_at: datetime
@@ -101,14 +107,15 @@ class CardActs(Parts):
         row = await self.room.run(lambda: self.room.vault.row(card_id, "pin", generation, new_pin))
 
         def decide(desk: Desk) -> dict[str, Any]:
-            reset = desk.card(card_id).reset_pin(
+            card = desk.card(card_id)
+            if card.access.generation != present.generation:
+                raise GatheredStale
+            card.reset_pin(
                 document_kind=document_kind,
                 verified_at=verified_at,
                 refused=same or _too_near(new_pin, personal, number),
                 terms=desk.terms,
             )
-            if reset != generation:
-                raise GatheredStale
             desk.row("credentials", **row)
             return {"card_id": str(card_id)}
 

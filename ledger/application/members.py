@@ -15,8 +15,16 @@ from ledger.application.parts import Parts, require_fresh
 from ledger.desk import Desk, GatheredStale
 from ledger.instruction import Answer, Instruction
 from ledger.money import Yen
-from ledger.refusals import BadCredentials, ChannelNotPermitted, InputRefused, Refusal, ResetTokenSpent
+from ledger.refusals import (
+    BadCredentials,
+    ChannelNotPermitted,
+    InputRefused,
+    PasswordRefused,
+    Refusal,
+    ResetTokenSpent,
+)
 from ledger.remedies import RESET_PASSWORD
+from ledger.store.credentials import Verifier
 from ledger.store.directory import PERSONAL, WEB_ID, Personal
 from ledger.store.tokens import hash_of
 
@@ -51,18 +59,24 @@ class MemberActs(Parts):
 
     async def change_profile(self, order: Instruction, member_id: UUID, changes: dict[str, Any]) -> Answer:
         """Change any of email, phone, address, workplace and payout account."""
+        return await self._gathered(lambda: self._change_profile(order, member_id, changes))
+
+    async def _change_profile(self, order: Instruction, member_id: UUID, changes: dict[str, Any]) -> Answer:
         personal = await self._personal(member_id)
         account = changes.get(PAYOUT_ACCOUNT)
         fields = {name: value for name, value in changes.items() if name in CHANGEABLE_FIELDS}
 
         def decide(desk: Desk) -> dict[str, Any]:
             member = desk.member(member_id)
+            require_fresh(member, personal)
             if fields:
                 version = member.change_profile(tuple(sorted(fields)))
                 desk.row("personal_boxes", **personal.key.row(member_id, version, PERSONAL, fields))
             if "email" in fields:
                 index = self.directory.keys.index("email", fields["email"].lower())
                 desk.row("email_index", member_id=member_id, email_index=index)
+                # A token that lies in a mailbox which is no longer the member's opens nothing.
+                desk.row("spent_reset_tokens", member_id=member_id)
                 for address in (personal.facts["email"], fields["email"]):
                     mail_id = uuid4()
                     box = personal.key.seal(mail_id, 0, "mail", notice("email-changed", address))
@@ -78,57 +92,64 @@ class MemberActs(Parts):
     async def set_web_credentials(
         self, order: Instruction, member_id: UUID, web_id: str, password: str, present_password: str | None
     ) -> Answer:
-        """Register or replace the Web-ID and its password."""
+        """Register or replace the Web-ID and its password.
+
+        A member proves the present password, unless the session is a fresh one of the card route; a wrong one counts as
+        at the login. One act decides both, so that a repeated request neither counts nor changes anything again.
+        """
+        if (stored := await self._stored(order)) is not None:
+            return stored
+        caller = order.caller
+        fresh = caller.route == "card" and (caller.session_age_seconds or 0) < FRESH_SESSION_SECONDS
+        must_prove = caller.is_member and not fresh
+        if must_prove and present_password is None:
+            raise ChannelNotPermitted
+        proof = present_password if must_prove else None
         return await self._gathered(
-            lambda: self._set_web_credentials(order, member_id, web_id.lower(), password, present_password)
+            lambda: self._set_web_credentials(order, member_id, web_id.lower(), password, proof)
         )
 
     async def _set_web_credentials(
-        self, order: Instruction, member_id: UUID, web_id: str, password: str, present_password: str | None
+        self, order: Instruction, member_id: UUID, web_id: str, password: str, proof: str | None
     ) -> Answer:
-        await self._look(order, (member_id,), lambda desk: desk.member(member_id))
-        present = await self.directory.verifier(member_id, "password")
-        caller = order.caller
-        fresh = caller.route == "card" and (caller.session_age_seconds or 0) < FRESH_SESSION_SECONDS
-        if caller.is_member and not fresh:
-            await self._test_present_password(order, member_id, present_password)
-        personal = await self._personal(member_id)
-        generation = present.generation + 1 if present else 1
-        row = await self.room.run(lambda: self.room.vault.row(member_id, "password", generation, password))
-
-        def decide(desk: Desk) -> dict[str, Any]:
-            member = desk.member(member_id)
-            if member.register_web_id(refused=forms.password_refused(password, web_id)) != generation:
-                raise GatheredStale
-            desk.row("credentials", **row)
-            desk.row("web_ids", web_id_index=self.directory.keys.index("web-id", web_id), member_id=member_id)
-            desk.row("spent_reset_tokens", member_id=member_id)
-            desk.row("personal_boxes", **personal.key.row(member_id, member.version, WEB_ID, web_id))
-            return {"member_id": str(member_id)}
-
-        return await self._execute(order, (member_id,), decide)
-
-    async def _test_present_password(self, order: Instruction, member_id: UUID, password: str | None) -> None:
-        """Let the member prove the present password; a wrong one counts as at the login."""
-        if password is None:
-            raise ChannelNotPermitted
+        refused = forms.password_refused(password, web_id)
         async with self.room.turn(member_id):
-            await self._look(order, (member_id,), lambda desk: _refuse_if_web_barred(desk.member(member_id)))
-            verifier = await self.directory.verifier(member_id, "password")
-            if verifier is None:
+            await self._look(order, (member_id,), lambda desk: _refuse_if_barred(desk, member_id, proof))
+            personal = await self._personal(member_id)
+            present = await self.directory.verifier(member_id, "password")
+            if proof is not None and present is None:
                 raise BadCredentials(remedy=RESET_PASSWORD)
-            right = await self.room.run(
-                lambda: self.room.vault.matches(member_id, "password", verifier, password or "")
-            )
+            before = present.generation if present is not None else 0
+            right = proof is None or (present is not None and await self._matches(member_id, present, proof))
+            row = await self.room.run(lambda: self.room.vault.row(member_id, "password", before + 1, password))
             attempt_id = uuid4()
 
             def decide(desk: Desk) -> dict[str, Any] | Refusal:
-                refusal = desk.member(member_id).decide_password_attempt(
-                    attempt_id=attempt_id, right=right, generation=verifier.generation, access=None, terms=desk.terms
+                member = _refuse_if_barred(desk, member_id, proof)
+                if refused:
+                    raise PasswordRefused
+                if member.web.generation != before:
+                    raise GatheredStale
+                refusal = (
+                    member.decide_password_attempt(
+                        attempt_id=attempt_id, right=right, generation=before, access=None, terms=desk.terms
+                    )
+                    if proof is not None
+                    else None
                 )
-                return refusal or {}
+                if refusal is not None:
+                    return refusal
+                member.register_web_id(refused=refused)
+                desk.row("credentials", **row)
+                desk.row("web_ids", web_id_index=self.directory.keys.index("web-id", web_id), member_id=member_id)
+                desk.row("spent_reset_tokens", member_id=member_id)
+                desk.row("personal_boxes", **personal.key.row(member_id, member.version, WEB_ID, web_id))
+                return {"member_id": str(member_id)}
 
-            await self._execute(Instruction(caller=order.caller, cause=order.cause), (member_id,), decide)
+            return await self._execute(order, (member_id,), decide)
+
+    async def _matches(self, member_id: UUID, verifier: Verifier, password: str) -> bool:
+        return await self.room.run(lambda: self.room.vault.matches(member_id, "password", verifier, password))
 
     async def request_password_reset(self, order: Instruction, email: str, birth_date: date) -> Answer:
         """Mail a reset token where e-mail and birth date belong to one member; the answer never tells."""
@@ -177,8 +198,10 @@ class MemberActs(Parts):
         row = await self.room.run(lambda: self.room.vault.row(member_id, "password", generation, new_password))
 
         def decide(desk: Desk) -> dict[str, Any]:
-            if desk.member(member_id).reset_password(reset_id=reset_id, refused=refused) != generation:
+            member = desk.member(member_id)
+            if member.web.generation != verifier.generation:
                 raise GatheredStale
+            member.reset_password(reset_id=reset_id, refused=refused)
             desk.row("credentials", **row)
             desk.row("spent_reset_tokens", member_id=member_id, token_hash=hash_of(token))
             return {}
@@ -219,6 +242,10 @@ class MemberActs(Parts):
         return await self._execute(order, (member_id,), decide)
 
 
-def _refuse_if_web_barred(member: Member) -> None:
-    member.refuse_if_web_locked()
-    member.refuse_if_waiting()
+def _refuse_if_barred(desk: Desk, member_id: UUID, proof: str | None) -> Member:
+    """The member, unless a password is to be proved and none may be tried at all."""
+    member = desk.member(member_id)
+    if proof is not None:
+        member.refuse_if_web_locked()
+        member.refuse_if_waiting()
+    return member

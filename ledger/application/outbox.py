@@ -1,6 +1,7 @@
 """The outbox: mails written in the commit of what they tell, read by the sandbox and emptied by a sender.
 
-What must stay true: a mail is marked as sent only after the transport took it: one may go out twice, none is lost.
+What must stay true: a mail is marked as sent only after the transport took it: one may go out twice, none is lost. One
+process sends at a time, each mail is a commit of its own, and a mail that nobody takes holds up no other.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import smtplib
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,11 +28,18 @@ log = structlog.get_logger(__name__)
 
 POLL_SECONDS = 1.0
 _PAGE = 20
+_SENDER = 7_010_112_204  # "one process sends", an advisory lock of the session
 _UNSENT = """
-select mail_id, member_id, kind, box, written_at from outbox where sent_at is null
-order by written_at limit %s for update skip locked
+select mail_id, member_id, kind, box, written_at from outbox where sent_at is null and mail_id <> all(%s)
+order by written_at limit %s
 """
+# The box is dropped: a token is of no use to anybody once it is in the mail.
+_SENT = "update outbox set sent_at = clock_timestamp(), box = null where mail_id = %s"
 _NEWEST = "select mail_id, member_id, kind, box, written_at from outbox order by written_at desc, mail_id limit %s"
+
+REFUSED = (smtplib.SMTPRecipientsRefused, smtplib.SMTPDataError, ValueError)
+"""The fault lies in this one mail: it waits, longer each time, and the next one goes out."""
+_LONGEST_WAIT = 3600.0
 
 Transport = Callable[[dict[str, str]], None]
 """Sends one mail (`to`, `subject`, `text`) and returns, or raises OSError or smtplib.SMTPException."""
@@ -54,6 +63,8 @@ class Outbox:
         self._pool = pool
         self._directory = directory
         self._stopping = asyncio.Event()
+        self._refused: dict[UUID, tuple[int, float]] = {}
+        """Of mails that were refused: how often, and when (of the monotonic clock) they are tried again."""
 
     async def newest(self, limit: int = 200) -> list[dict[str, Any]]:
         """The mails that would have been sent, the newest first."""
@@ -69,25 +80,42 @@ class Outbox:
         while not self._stopping.is_set():
             sent = 0
             try:
-                sent = await self._send_some(transport)
-            except (OSError, smtplib.SMTPException, psycopg.Error) as fault:
+                sent = await self.send_some(transport)
+            except (OSError, psycopg.Error) as fault:  # what smtplib raises is an OSError
                 log.warning("outbox.not-sent", fault=type(fault).__name__)
             if sent < _PAGE:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._stopping.wait(), POLL_SECONDS)
 
-    async def _send_some(self, transport: Transport) -> int:
-        async with self._pool.connection() as connection, connection.transaction():
-            rows = await (await connection.execute(_UNSENT, (_PAGE,))).fetchall()
-            for row in rows:
-                mail = await self._mail(row)
-                if mail.content is not None:
-                    await asyncio.to_thread(transport, mail.content)
-                # The box is dropped: a token is of no use to anybody once it is in the mail.
-                await connection.execute(
-                    "update outbox set sent_at = clock_timestamp(), box = null where mail_id = %s", (mail.mail_id,)
-                )
-        return len(rows)
+    async def send_some(self, transport: Transport) -> int:
+        """Send a page of mails unless another process is at it; how many are out.
+
+        Nothing waits inside a transaction for the mail server, however slow it is.
+        """
+        async with self._pool.connection() as connection:
+            row = await (await connection.execute("select pg_try_advisory_lock(%s)", (_SENDER,))).fetchone()
+            if row != (True,):
+                return 0
+            try:
+                waiting = [mail_id for mail_id, (_, until) in self._refused.items() if time.monotonic() < until]
+                rows = await (await connection.execute(_UNSENT, (waiting, _PAGE))).fetchall()
+                return sum([await self._send(connection, await self._mail(row), transport) for row in rows])
+            finally:
+                await connection.execute("select pg_advisory_unlock(%s)", (_SENDER,))
+
+    async def _send(self, connection: psycopg.AsyncConnection[Any], mail: Mail, transport: Transport) -> bool:
+        """Whether the mail is out. Raises OSError when the transport itself fails."""
+        try:
+            if mail.content is not None:
+                await asyncio.to_thread(transport, mail.content)
+        except REFUSED as fault:
+            times = self._refused.get(mail.mail_id, (0, 0.0))[0] + 1
+            self._refused[mail.mail_id] = (times, time.monotonic() + min(2.0**times, _LONGEST_WAIT))
+            log.warning("outbox.mail-refused", mail_id=str(mail.mail_id), times=times, fault=type(fault).__name__)
+            return False
+        await connection.execute(_SENT, (mail.mail_id,))
+        self._refused.pop(mail.mail_id, None)
+        return True
 
     async def _mail(self, row: tuple[Any, ...]) -> Mail:
         mail_id, member_id, kind, box, written_at = row

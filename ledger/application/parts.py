@@ -41,6 +41,22 @@ class Parts:
 
         await self.lane.execute(Act(_keyless(order), streams, look))
 
+    async def _stored(self, order: Instruction) -> Answer | None:
+        """What the same request was answered before; None for a new one. It spares gathering, and any hash, again.
+
+        Raises the stored refusal, IdempotencyKeyReused and IdempotencyKeyInUse.
+        """
+        if order.key is None:
+            return None
+
+        def nothing_stored(_: Desk) -> dict[str, Any]:
+            raise GatheredStale
+
+        try:
+            return await self._execute(order, (), nothing_stored)
+        except GatheredStale:
+            return None
+
     async def _gathered(self, attempt: Callable[[], Awaitable[Answer]]) -> Answer:
         """Gather and decide until both saw the same; Busy if the ground keeps moving."""
         for _ in range(_GATHERINGS_MAX):

@@ -5,6 +5,7 @@ What must stay true: a replay reads and folds, and writes nothing; the position 
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
@@ -12,8 +13,9 @@ from uuid import UUID
 from psycopg_pool import AsyncConnectionPool
 
 from ledger.aggregates.fact import Aggregate
-from ledger.refusals import BeforeFirstEvent
-from ledger.store.pages import recorded_rows
+from ledger.refusals import BeforeFirstEvent, Refusal
+from ledger.remedies import CHOOSE_ANOTHER_INSTANT
+from ledger.store.pages import Recorded, recorded_rows
 
 A = TypeVar("A", bound=Aggregate)
 
@@ -28,6 +30,16 @@ _HEAD = "select coalesce(max(notification_id), 0) from ledger_events"
 _AT = "select recorded_at from ledger_events where notification_id = %s"
 
 
+class PositionUnknown(
+    Refusal,
+    code="position-unknown",
+    ja="指定の位置は、まだ記録にありません。",
+    remedy=CHOOSE_ANOTHER_INSTANT,
+    stored=False,
+):
+    """The log does not reach that position."""
+
+
 class Replay:
     """Folds streams up to a position."""
 
@@ -35,36 +47,48 @@ class Replay:
         self._pool = pool
 
     async def position_of(self, as_of: int | datetime) -> int:
-        """The position that is meant; raises BeforeFirstEvent."""
-        async with self._pool.connection() as connection:
-            head = await (await connection.execute(_HEAD)).fetchone()
-            last = int(head[0]) if head else 0
-            if isinstance(as_of, int):
-                position = min(as_of, last)
-            else:
-                first, position = 0, last
-                while first < position:
-                    middle = (first + position + 1) // 2
-                    row = await (await connection.execute(_AT, (middle,))).fetchone()
-                    assert row is not None, "positions are dense"
-                    first, position = (middle, position) if row[0] <= as_of else (first, middle - 1)
+        """The position that is meant; raises BeforeFirstEvent, and PositionUnknown beyond the end of the log."""
+        if isinstance(as_of, datetime):
+            position = await self.last_recorded_by(as_of)
+        elif as_of > await self.head():
+            raise PositionUnknown
+        else:
+            position = as_of
         if position < 1:
             raise BeforeFirstEvent
         return position
 
-    async def aggregate(self, kind: type[A], stream: UUID, position: int) -> A | None:
-        """The stream folded to the position; None where it has not begun by then, or is of another kind."""
-        aggregate: Aggregate | None = None
+    async def last_recorded_by(self, instant: datetime) -> int:
+        """The last position that was recorded at or before an instant, 0 where there is none."""
+        async with self._pool.connection() as connection:
+            head = await (await connection.execute(_HEAD)).fetchone()
+            first, last = 0, int(head[0]) if head else 0
+            while first < last:
+                middle = (first + last + 1) // 2
+                row = await (await connection.execute(_AT, (middle,))).fetchone()
+                assert row is not None, "positions are dense"
+                first, last = (middle, last) if row[0] <= instant else (first, middle - 1)
+        return first
+
+    async def stream(self, stream: UUID, position: int) -> AsyncIterator[Recorded]:
+        """The events of a stream up to a position, in order, read in pages."""
         version = 0
         while True:
             async with self._pool.connection() as connection:
                 cursor = await connection.cursor(binary=True).execute(_STREAM, (stream, version, position, PAGE))
                 rows = await cursor.fetchall()
             for recorded in recorded_rows(rows):
-                aggregate = recorded.event.mutate(aggregate)
-            if len(rows) < PAGE or aggregate is None:
-                return aggregate if isinstance(aggregate, kind) else None
-            version = aggregate.version
+                yield recorded
+                version = recorded.event.originator_version
+            if len(rows) < PAGE:
+                return
+
+    async def aggregate(self, kind: type[A], stream: UUID, position: int) -> A | None:
+        """The stream folded to the position; None where it has not begun by then, or is of another kind."""
+        aggregate: Aggregate | None = None
+        async for recorded in self.stream(stream, position):
+            aggregate = recorded.event.mutate(aggregate)
+        return aggregate if isinstance(aggregate, kind) else None
 
     async def head(self) -> int:
         """The last position of the log."""
@@ -77,6 +101,14 @@ class Replay:
         async with self._pool.connection() as connection:
             row = await (await connection.execute(_AT, (position,))).fetchone()
         assert row is not None, "the position was looked up before"
+        instant: datetime = row[0]
+        return instant
+
+    async def now(self) -> datetime:
+        """The present of the business clock."""
+        async with self._pool.connection() as connection:
+            row = await (await connection.execute("select business_now()")).fetchone()
+        assert row is not None
         instant: datetime = row[0]
         return instant
 

@@ -92,6 +92,7 @@ class Told:
               for name, share in (("p50", 0.5), ("p90", 0.9), ("p99", 0.99))}  # fmt: skip
         return {
             "good": sum(number for status, number in self.statuses.items() if 200 <= status < 300),
+            "created": self.statuses[201],
             "bad": {str(status): number for status, number in self.statuses.items() if not 200 <= status < 300},
             "seconds": self.seconds,
             **at,

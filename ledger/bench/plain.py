@@ -44,8 +44,6 @@ class PlainLedger(Application[UUID]):
                 "POSTGRES_PORT": str(given.get("port", "5432")),
                 "POSTGRES_USER": str(given.get("user", "")),
                 "POSTGRES_PASSWORD": "",
-                "POSTGRES_POOL_SIZE": "10",
-                "POSTGRES_MAX_OVERFLOW": "30",
             }
         )
 

@@ -63,16 +63,18 @@ def serve(
 def run_server(settings: Settings) -> None:
     """Serve until a signal ends it. Raises EnvironmentFault before anything is served."""
     from ledger.store import location
-    from ledger.store.preparation import prepare
+    from ledger.store.preparation import prepare, refuse_unfit_keys
 
-    with _listen(settings) as listener, location.serving(settings), location.opened(settings) as ready:
-        prepare(ready, embedded=settings.database_url is None)
+    with _listen(settings) as listener:
         address, port = listener.getsockname()[:2]
-        serving = ready.model_copy(update={"port": port})
-        serving.to_environment()
-        shown = f"[{address}]" if ":" in address else address
-        typer.echo(f"Card Ledger is served at http://{shown}:{port} - documentation at /docs, Ctrl-C ends it.")
-        _run_uvicorn(serving, listener)
+        bound = settings.model_copy(update={"port": port})
+        with location.serving(bound), location.opened(bound) as ready:
+            prepare(ready, embedded=bound.database_url is None)
+            refuse_unfit_keys(ready)
+            ready.to_environment()
+            shown = f"[{address}]" if ":" in address else address
+            typer.echo(f"Card Ledger is served at http://{shown}:{port} - documentation at /docs, Ctrl-C ends it.")
+            _run_uvicorn(ready, listener)
 
 
 def _listen(settings: Settings) -> socket.socket:
@@ -100,6 +102,7 @@ def _run_uvicorn(settings: Settings, listener: socket.socket) -> None:
         log_level="warning" if settings.log_level == "info" else settings.log_level,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # who is asked for X-Forwarded-For is a setting of ours
         lifespan="on",
         timeout_graceful_shutdown=settings.shutdown_seconds,
     )

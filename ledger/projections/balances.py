@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -35,12 +35,12 @@ class FoldedCard(msgspec.Struct):
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(FoldedCard).decode
 
-_LOAD = "select card_id, member_id, version, state from {table} where card_id = any(%s)"
+_LOAD = "select card_id, member_id, version, state from {table} where card_id = any(%b)"
 _STORE = """
-insert into {table} as b (card_id, member_id, version, principal, next_due, state)
-select * from unnest(%s::uuid[], %s::uuid[], %s::bigint[], %s::bigint[], %s::date[], %s::bytea[])
+insert into {table} as b (card_id, member_id, version, principal, closes_on, state)
+select * from unnest(%b::uuid[], %b::uuid[], %b::bigint[], %b::bigint[], %b::date[], %b::bytea[])
 on conflict (card_id) do update set version = excluded.version, principal = excluded.principal,
-    next_due = excluded.next_due, state = excluded.state
+    closes_on = excluded.closes_on, state = excluded.state
 """
 _READ = """
 select p.position, b.card_id, b.member_id, b.version, b.state, business_now() from projections p
@@ -92,15 +92,10 @@ class Balances:
                 [card.member_id for card in cards],
                 [card.version for card in cards],
                 [card.account.standing.principal for card in cards],
-                [_next_due(card) for card in cards],
+                [card.account.closes_on for card in cards],
                 [_encode(FoldedCard(card.access, card.account, card.number_last4, card.issued_at)) for card in cards],
             ),
         )
-
-
-def _next_due(card: Card) -> date | None:
-    due = card.account.standing.due
-    return due.day if due is not None else None
 
 
 @dataclass(frozen=True, slots=True)

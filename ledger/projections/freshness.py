@@ -36,6 +36,10 @@ class Freshness:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
+    def acknowledged_on(self, stream: UUID) -> int:
+        """The last position that this process acknowledged on the stream, 0 for none that it remembers."""
+        return self._acknowledged.get(stream, 0)
+
     async def reached(self, read_model: str, stream: UUID | None, position: int | None, wait_seconds: float) -> bool:
         """Wait until the read model shows `position`, and what was acknowledged here on the stream; False if not."""
         needed = max(position or 0, self._acknowledged.get(stream, 0) if stream is not None else 0)

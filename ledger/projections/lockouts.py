@@ -23,10 +23,10 @@ from ledger.aggregates.member import Member
 from ledger.aggregates.web_login import WebLogin
 from ledger.store.pages import Connection, Recorded
 
-_LOAD = "select subject, kind, member_id, state from {table} where subject = any(%s)"
+_LOAD = "select subject, kind, member_id, state from {table} where subject = any(%b)"
 _STORE = """
 insert into {table} as l (subject, kind, member_id, state)
-select * from unnest(%s::uuid[], %s::text[], %s::uuid[], %s::bytea[])
+select * from unnest(%b::uuid[], %b::text[], %b::uuid[], %b::bytea[])
 on conflict (subject) do update set state = excluded.state
 """
 _READ = """

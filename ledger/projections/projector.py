@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import psycopg
 import structlog
 
+from ledger.faults import kind_and_place
 from ledger.projections.balances import Balances
+from ledger.projections.journal import Journal
 from ledger.projections.lockouts import Lockouts
 from ledger.projections.read_model import ReadModel
 from ledger.projections.transactions import Transactions
@@ -24,11 +26,24 @@ from ledger.store.pages import Connection, Recorded, page_after
 
 log = structlog.get_logger(__name__)
 
-READ_MODELS: tuple[ReadModel, ...] = (Balances(), Transactions(), Lockouts())
+READ_MODELS: tuple[ReadModel, ...] = (Balances(), Transactions(), Lockouts(), Journal())
 POLL_SECONDS = 1.0
 _LEADER = 7_010_112_202  # "one projector leads", an advisory lock of the session
 _RETRY_SECONDS = 0.5
-_TIMEOUTS = "-c lock_timeout=10s -c statement_timeout=60s -c idle_in_transaction_session_timeout=10s"
+_SETTINGS = (
+    "-c lock_timeout=10s -c statement_timeout=60s -c idle_in_transaction_session_timeout=10s"
+    # What a crash of the server takes back, rows and position together, is read from the log again.
+    " -c synchronous_commit=off"
+)
+_MOVE = """
+with moved as (
+    update projections p set position = m.position, updated_at = clock_timestamp()
+    from unnest(%b::text[], %b::bigint[]) m (name, position) where p.name = m.name
+) select pg_notify('ledger_projected', %b)
+"""
+
+
+Apply = Callable[[Connection, ReadModel, Sequence[Recorded]], Awaitable[bool]]
 
 
 class Projector:
@@ -60,7 +75,7 @@ class Projector:
 
     async def _connect(self) -> Connection:
         return await psycopg.AsyncConnection.connect(
-            self._dsn, autocommit=True, connect_timeout=5, options=_TIMEOUTS, prepare_threshold=2
+            self._dsn, autocommit=True, connect_timeout=5, options=_SETTINGS, prepare_threshold=2
         )
 
     async def _pause(self, seconds: float) -> None:
@@ -105,6 +120,14 @@ class Projector:
 
     async def step(self, connection: Connection) -> bool:
         """Apply the next page to every read model that follows; False when there was nothing to apply."""
+        try:
+            return await self._take_page(connection, self._apply_unguarded)
+        except psycopg.OperationalError:
+            raise
+        except Exception:  # noqa: BLE001  # some read model is at fault: each by itself will tell which
+            return await self._take_page(connection, self._apply)
+
+    async def _take_page(self, connection: Connection, apply: Apply) -> bool:
         async with connection.transaction():
             # Locked, so that a rebuild that changes a table over is either before this page or after it.
             cursor = await connection.execute(
@@ -116,13 +139,13 @@ class Projector:
             events = await self._next_page(connection, positions)
             if not events:
                 return False
-            told = []
+            moved = {}
             for name, position in positions.items():
                 news = events if position < events[0].position else [e for e in events if e.position > position]
-                if news and await self._apply(connection, self._read_models[name], news):
-                    await self._move(connection, name, news[-1].position)
-                    told.append(f"{name}:{news[-1].position}")
-            await connection.execute("select pg_notify('ledger_projected', %s)", (" ".join(told),))
+                if news and await apply(connection, self._read_models[name], news):
+                    moved[name] = news[-1].position
+            told = " ".join(f"{name}:{position}" for name, position in moved.items())
+            await connection.execute(_MOVE, (list(moved), list(moved.values()), told))
         return True
 
     async def _next_page(self, connection: Connection, positions: dict[str, int]) -> list[Recorded]:
@@ -130,6 +153,12 @@ class Projector:
             return await page_after(connection, min(positions.values()))
         except MapperDeserialisationError:
             return await self._readable(connection, positions)
+
+    @staticmethod
+    async def _apply_unguarded(connection: Connection, model: ReadModel, events: Sequence[Recorded]) -> bool:
+        """Apply the events without the two round trips of a savepoint: a page with a poison event is taken again."""
+        await model.apply(connection, events, model.name)
+        return True
 
     async def _apply(self, connection: Connection, model: ReadModel, events: Sequence[Recorded]) -> bool:
         """Apply the events inside a savepoint; False when the read model was stopped at a poison event."""
@@ -158,7 +187,7 @@ class Projector:
         await self._fail(connection, model.name, poison.position, poison.event.fact.topic, error)
 
     async def _fail(self, connection: Connection, name: str, position: int, topic: str, error: Exception) -> None:
-        log.error("projector.poison", read_model=name, position=position, topic=topic, exc_info=error)
+        log.error("projector.poison", read_model=name, position=position, topic=topic, **kind_and_place(error))
         await connection.execute(
             "update projections set state = 'failed', failed_position = %s, failed_type = %s, failed_error = %s,"
             " updated_at = clock_timestamp() where name = %s",

@@ -6,7 +6,7 @@ What must stay true: a row never changes. A reversal and a revision are rows of 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from datetime import date
 from functools import singledispatch
 from typing import Any
@@ -28,9 +28,9 @@ KINDS = ("advance", "advance-reversal", "repayment", "repayment-reversal", "fee"
 _STORE = """
 insert into {table} (card_id, position, line, transaction_id, kind, amount, direction, allocation, principal_before,
     principal_after, method, value_date, recorded_at, reverses, revises, caused_by)
-select * from unnest(%s::uuid[], %s::bigint[], %s::smallint[], %s::uuid[], %s::text[], %s::bigint[], %s::text[],
-    %s::jsonb[], %s::bigint[], %s::bigint[], %s::text[], %s::date[], %s::timestamptz[], %s::uuid[], %s::jsonb[],
-    %s::uuid[])
+select * from unnest(%b::uuid[], %b::bigint[], %b::smallint[], %b::uuid[], %b::text[], %b::bigint[], %b::text[],
+    %b::jsonb[], %b::bigint[], %b::bigint[], %b::text[], %b::date[], %b::timestamptz[], %b::uuid[], %b::jsonb[],
+    %b::uuid[])
 """
 # PostgreSQL builds the page: the rows leave it as the JSON that clients read.
 _READ = """
@@ -182,13 +182,10 @@ def _numbered(recorded: Recorded) -> Iterator[tuple[int, Line]]:
 
 
 def _row(recorded: Recorded, number: int, line: Line) -> tuple[Any, ...]:
-    (
-        transaction_id, kind, amount, direction, _, before, after, method, value_date, reverses, _, caused_by,
-    ) = astuple(line)  # fmt: skip
-    allocation = _json(line.allocation)
     return (
-        recorded.event.originator_id, recorded.position, number, transaction_id, kind, amount, direction, allocation,
-        before, after, method, value_date, recorded.recorded_at, reverses, _json(line.revises), caused_by,
+        recorded.event.originator_id, recorded.position, number, line.transaction_id, line.kind, line.amount,
+        line.direction, _json(line.allocation), line.principal_before, line.principal_after, line.method,
+        line.value_date, recorded.recorded_at, line.reverses, _json(line.revises), line.caused_by,
     )  # fmt: skip
 
 

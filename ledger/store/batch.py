@@ -12,10 +12,11 @@ from psycopg.types.json import Jsonb
 
 RECORD = """
 select act, clash, last_position from record_acts(
-    %s, %s::int, %s, %s::uuid[], %s::bigint[], %s::int[], %s::uuid[], %s::boolean[],
-    %s::int[], %s::uuid[], %s::bigint[], %s::text[], %s::bytea[],
-    %s::int[], %s::text[], %s::text[], %s::bytea[], %s::text[], %s::bytea[], %s)
+    %b, %b::int, %b, %b::uuid[], %b::bigint[], %b::int[], %b::uuid[], %b::boolean[],
+    %b::int[], %b::uuid[], %b::bigint[], %b::text[], %b::bytea[],
+    %b::int[], %b::text[], %b::text[], %b::bytea[], %b::text[], %b::bytea[], %b)
 """
+"""Arrays go in binary: as text, each element of each is quoted in Python."""
 
 
 @dataclass(slots=True)

@@ -24,11 +24,11 @@ TIMEOUTS = "-c lock_timeout=5s -c statement_timeout=20s -c idle_in_transaction_s
 
 _BRING_UP = (
     "select kind, stream, number, word, bytes, fingerprint, subject, key, at, clock_offset"
-    " from bring_up(%s::uuid[], %s::bigint[], %s::text[], %s::text[])"
+    " from bring_up(%b::uuid[], %b::bigint[], %b::text[], %b::text[])"
 )
 _SETTLE = """
 select t.act, e.notification_id
-from unnest(%s::int[], %s::uuid[], %s::bigint[], %s::bytea[]) t (act, stream, version, state)
+from unnest(%b::int[], %b::uuid[], %b::bigint[], %b::bytea[]) t (act, stream, version, state)
 join ledger_events e on e.originator_id = t.stream and e.originator_version = t.version and e.state = t.state
 """
 

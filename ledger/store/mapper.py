@@ -15,11 +15,15 @@ import msgspec
 from eventsourcing.domain import DomainEventProtocol
 from eventsourcing.persistence import JSONTranscoder, Mapper, MapperDeserialisationError, StoredEvent
 
+from ledger.aggregates import adoption, card, closed_days, member
 from ledger.aggregates.fact import FACTS, Cause, Event, Fact
 
 __all__ = ["FactMapper", "MapperDeserialisationError", "State", "decode", "encode"]
 
 F = TypeVar("F")
+
+STREAMS_OF = (adoption, card, closed_days, member)
+"""The modules whose import registers the facts: every process that reads rows can read all of them."""
 
 
 class State(msgspec.Struct, Generic[F], omit_defaults=True):

@@ -1,4 +1,4 @@
-"""What a database needs before it is served: its schema, its kind, its keys, and the clock of an empty sandbox.
+"""What a database needs before it is served: its terms, its schema, its kind, its keys, and an empty sandbox's clock.
 
 What must stay true: a key file is made only for a database that has never had one.
 """
@@ -11,6 +11,8 @@ from ledger.faults import EnvironmentFault
 from ledger.settings import Settings
 from ledger.store import schema
 from ledger.store.keys import Keyring
+from ledger.terms import TermsBook
+from ledger.terms_file import TermsInvalid
 
 
 def prepare(settings: Settings, *, embedded: bool) -> None:
@@ -18,6 +20,12 @@ def prepare(settings: Settings, *, embedded: bool) -> None:
 
     The embedded database is brought up to date; another one only by the person who looks after it.
     """
+    _refuse_unreadable_terms(settings)
+    if settings.sandbox and settings.close_days_after_minutes is not None:
+        raise EnvironmentFault(
+            "The clock of a sandbox closes no day.",
+            "Unset CARDLEDGER_CLOSE_DAYS_AFTER_MINUTES; a sandbox has a route for it.",
+        )
     if embedded:
         schema.migrate(settings.dsn, sandbox=settings.sandbox)
     elif not (found := schema.status(settings.dsn)).current:
@@ -33,6 +41,17 @@ def prepare(settings: Settings, *, embedded: bool) -> None:
             _start_clock(connection, settings)
 
 
+def _refuse_unreadable_terms(settings: Settings) -> None:
+    try:
+        TermsBook.load(settings.terms)
+    except TermsInvalid as invalid:
+        raise EnvironmentFault(f"{invalid}.", "Correct the file of terms.") from None
+    except OSError as error:
+        raise EnvironmentFault(
+            f"The file of terms {settings.terms} cannot be read ({error.strerror}).", "Correct CARDLEDGER_TERMS."
+        ) from error
+
+
 def _provide_keys(connection: psycopg.Connection, settings: Settings) -> None:
     if settings.keys.exists():
         return
@@ -43,6 +62,23 @@ def _provide_keys(connection: psycopg.Connection, settings: Settings) -> None:
             "Restore it from its backup; a new one would not open this database.",
         )
     Keyring.create(settings.keys)
+
+
+def refuse_unfit_keys(settings: Settings) -> None:
+    """Raise EnvironmentFault when the keys cannot be read, are not this database's, or would protect nothing.
+
+    Asked before anything is served, so that it is told in a sentence and not in the trace of a server's start.
+    """
+    if settings.test_hash_cost and not settings.sandbox:
+        raise EnvironmentFault("Cheap hashes protect nothing.", "Unset CARDLEDGER_TEST_HASH_COST.")
+    keys = Keyring.load(settings.keys)
+    with psycopg.connect(settings.dsn, autocommit=True) as connection:
+        row = connection.execute("select key_check from log_head where key_check is not null").fetchone()
+    if row is not None and bytes(row[0]) != keys.check:
+        raise EnvironmentFault(
+            f"The key file {settings.keys} is not the one that this database was written with.",
+            "Restore the one that belongs to it; nothing was changed.",
+        )
 
 
 def _start_clock(connection: psycopg.Connection, settings: Settings) -> None:

@@ -48,7 +48,9 @@ where token_hash = any(%s) and revoked_at is null and expires_at > clock_timesta
 _OPEN_SESSIONS = """
 select s.session_id, s.route, s.channel, s.opened, least(s.idle_until, s.ends)
 from sessions s left join epochs m on m.subject = s.member_id left join epochs c on c.subject = s.card_id
+left join cards o on o.member_id = s.member_id and not o.closed
 where s.member_id = %s and s.idle_until > business_now() and s.ends > business_now()
+  and s.card_id is not distinct from o.card_id
   and s.member_epoch = coalesce(m.epoch, 0) and s.card_epoch = coalesce(c.epoch, 0)
 order by s.opened desc
 """

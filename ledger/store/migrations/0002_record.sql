@@ -1,5 +1,7 @@
 -- The one way into the log: record_acts looks for what clashes, then writes the rest, in one transaction under one lock.
 -- It raises only on defects; a clash is an answer.
+-- record_acts and bring_up only look rows up by their keys. Their plans are made once for a connection, often while the
+-- tables are still empty, so they may not choose to read a whole one; and they are not made anew for each batch.
 
 -- Streams whose version is no longer the one that the batch was decided on.
 create function stale_streams(streams uuid[], versions bigint[]) returns uuid[] language sql stable as $$
@@ -99,7 +101,9 @@ create function record_acts(
     event_acts int[], event_streams uuid[], event_versions bigint[], event_topics text[], event_states bytea[],
     key_acts int[], subjects text[], keys text[], fingerprints bytea[], refusals text[], bodies bytea[],
     rows jsonb
-) returns table (act int, clash text, last_position bigint) language plpgsql as $$
+) returns table (act int, clash text, last_position bigint) language plpgsql
+set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+as $$
 declare
     clashes    jsonb := '{}';
     head       bigint;
@@ -189,7 +193,9 @@ returns table (
     kind int, stream uuid, number bigint, word text, bytes bytea, fingerprint bytea, subject text, key text,
     at timestamptz, clock_offset interval
 )
-language sql volatile as $$
+language sql volatile
+set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+as $$
     select 0, null::uuid, coalesce(l.notification_id, 0), null, null::bytea, null::bytea, null, null,
            greatest(clock_timestamp() + h.clock_offset, l.recorded_at), h.clock_offset
     from log_head h left join lateral (

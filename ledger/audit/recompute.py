@@ -1,0 +1,166 @@
+"""Recompute: every act of the log decided again, from the inputs on record and under the terms on record.
+
+What must stay true: the facts that come out must equal the recorded ones to the last field: each interest segment,
+allocation, instalment, lock and what followed from it. It reads and decides; it records nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+
+from ledger.aggregates.fact import STREAMS, Aggregate, Event, Fact
+from ledger.audit.acts import TermsNotHere, act_of
+from ledger.audit.fold import Finding
+from ledger.refusals import Refusal
+from ledger.store.pages import Connection, Recorded, recorded_rows
+from ledger.terms import TermsBook
+
+PAGE: Final = 2000
+_STREAMS = """
+select notification_id, recorded_at, originator_id, originator_version, topic, state from ledger_events
+where (originator_id, originator_version) > (%s, %s) and notification_id <= %s
+  and (%s::uuid is null or originator_id = %s)
+order by originator_id, originator_version limit %s
+"""
+_FIRST = UUID(int=0)
+
+
+@dataclass(slots=True)
+class Recomputed:
+    """How many acts were decided again, and how many facts came out of them as they are on record.
+
+    `told` counts facts that hold no decision, or one that reads more than their stream; `undecided` are acts under
+    terms that this program does not have.
+    """
+
+    acts: int = 0
+    facts: int = 0
+    told: int = 0
+    undecided: list[Finding] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+
+
+async def recompute(connection: Connection, book: TermsBook, until: int, stream: UUID | None = None) -> Recomputed:
+    """Decide every act up to a position again, stream by stream; those of one stream where it is named."""
+    done = Recomputed()
+    async for events in _streams(connection, until, stream):
+        recompute_stream(events, book, done)
+    return done
+
+
+async def _streams(connection: Connection, until: int, only: UUID | None) -> AsyncIterator[list[Recorded]]:
+    """The events of one stream after the other."""
+    last, version = (_FIRST, 0) if only is None else (only, 0)
+    events: list[Recorded] = []
+    while True:
+        cursor = await connection.cursor(binary=True).execute(_STREAMS, (last, version, until, only, only, PAGE))
+        rows = await cursor.fetchall()
+        for recorded in recorded_rows(rows):
+            if events and events[-1].event.originator_id != recorded.event.originator_id:
+                yield events
+                events = []
+            events.append(recorded)
+        if len(rows) < PAGE:
+            break
+        last, version = events[-1].event.originator_id, events[-1].event.originator_version
+    if events:
+        yield events
+
+
+def recompute_stream(events: Sequence[Recorded], book: TermsBook, done: Recomputed) -> None:
+    """Decide the acts of one whole stream again."""
+    first = events[0].event
+    kind = STREAMS[first.fact.topic.partition(".")[0]]
+    aggregate, taken = kind.blank(first.originator_id), 0
+    for _, group in groupby(events, key=_command):
+        command = list(group)
+        try:
+            fits = _decide(aggregate, command, book, done)
+        except TermsNotHere:
+            fits = False
+            done.undecided.append(_finding("terms-not-here", command[0], "terms_version", _terms_of(command), None))
+        taken += len(command)
+        if not fits:  # go on from what is on record
+            aggregate = _folded(kind.blank(first.originator_id), events[:taken])
+
+
+def _command(recorded: Recorded) -> tuple[Any, ...]:
+    cause = recorded.event.cause
+    return cause.command_id, cause.causation_id, recorded.event.at
+
+
+def _folded(aggregate: Aggregate, events: Iterable[Recorded]) -> Aggregate:
+    for recorded in events:
+        recorded.event.mutate(aggregate)
+    return aggregate
+
+
+def _terms_of(command: Sequence[Recorded]) -> list[str]:
+    return sorted({getattr(each.event.fact, "terms_version", "") for each in command} - {""})
+
+
+def _decide(aggregate: Aggregate, command: list[Recorded], book: TermsBook, done: Recomputed) -> bool:
+    """Decide the acts of a command on the aggregate before it; whether all came out as they are on record."""
+    while command:
+        act = act_of([recorded.event for recorded in command], book)
+        if act is None:
+            command[0].event.mutate(aggregate)
+            done.told += 1
+            command = command[1:]
+            continue
+        event = command[0].event
+        refused = None
+        try:
+            act(aggregate.instructed_by(event.cause, event.at))
+        except Refusal as refusal:
+            refused = refusal.code
+        made: Sequence[Event] = aggregate.collect_events()  # type: ignore[assignment]  # the library's own type
+        different = next(_differences(command, made, refused), None)
+        if different is not None:
+            done.findings.append(different)
+            return False
+        done.acts += 1
+        done.facts += len(made)
+        command = command[len(made) :]
+    return True
+
+
+def _differences(command: Sequence[Recorded], made: Sequence[Event], refused: str | None) -> Iterator[Finding]:
+    if refused is not None or not made:
+        yield _finding("recomputed-refused", command[0], None, command[0].event.fact.topic, refused or "no fact")
+    for number, event in enumerate(made):
+        if number >= len(command):
+            yield _finding("recomputed-more", command[-1], None, None, event.fact.topic)
+            return
+        recorded = command[number]
+        if recorded.event.fact != event.fact:
+            yield from _fields(recorded, event.fact)
+
+
+def _fields(recorded: Recorded, made: Fact) -> Iterator[Finding]:
+    fact = recorded.event.fact
+    if type(fact) is not type(made):
+        yield _finding("recomputed-other", recorded, None, fact.topic, made.topic)
+        return
+    stored, computed = msgspec.to_builtins(fact), msgspec.to_builtins(made)
+    for name in stored:
+        if stored[name] != computed[name]:
+            yield _finding("recomputed-field", recorded, name, stored[name], computed[name])
+
+
+def _finding(what: str, recorded: Recorded, name: str | None, stored: Any, replayed: Any) -> Finding:
+    return Finding(
+        what=what,
+        position=recorded.position,
+        subject=recorded.event.originator_id,
+        row=recorded.event.fact.topic,
+        field=name,
+        stored=stored,
+        replayed=replayed,
+    )
