@@ -15,6 +15,7 @@ from structlog.typing import FilteringBoundLogger
 
 from api.exchange import Exchange
 from api.faults import OwnFault
+from api.paths import Paths
 from api.pipeline import deliver, refused
 from ledger.faults import kind_and_place
 from ledger.refusals import DatabaseUnavailable, Refusal
@@ -42,8 +43,9 @@ class RequestMeters:
 class Edge:
     """ASGI middleware around everything, the framework's own errors included."""
 
-    def __init__(self, app: ASGIApp, log: FilteringBoundLogger, meters: RequestMeters) -> None:
+    def __init__(self, app: ASGIApp, paths: Paths, log: FilteringBoundLogger, meters: RequestMeters) -> None:
         self.app = app
+        self.paths = paths
         self.log = log
         self.meters = meters
 
@@ -66,7 +68,7 @@ class Edge:
             await send(message)
 
         try:
-            await self.app(scope, receive, tell)
+            await (self.paths.find(scope) or self.app)(scope, receive, tell)
         except Exception as fault:  # noqa: BLE001  # the edge is where every fault ends
             self._report(fault, exchange)
             if not exchange.status:

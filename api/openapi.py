@@ -194,7 +194,8 @@ def _problems(row: Operation) -> Json:
 def codes(row: Operation) -> list[str]:
     """The codes of every refusal that the operation may answer."""
     return sorted({
-        "header-repeated", "headers-too-large", "not-acceptable", "input-format", "system-error", "database-unavailable",
+        "header-repeated", "headers-too-large", "not-acceptable", "input-format", "system-error",
+        "database-unavailable",
         *(("malformed-json", "duplicate-key", "body-too-large", "media-type", "request-timeout") if row.body else ()),
         *(("not-found",) if "{" in row.path else ()),
         *(() if row.open else ("unauthenticated", "session-ended", "role-not-permitted")),

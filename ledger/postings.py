@@ -94,7 +94,7 @@ def postings(fact: Fact) -> tuple[Posting, ...]:
 
 
 def value_date(fact: Fact) -> date:
-    """The day whose interest a fact of money concerns: its value date, or the month end that income is booked through."""
+    """The day that a fact of money concerns: its value date, or the month end that income is booked through."""
     day: date = fact.through if isinstance(fact, InterestPosted) else fact.value_date  # type: ignore[attr-defined]
     return day
 

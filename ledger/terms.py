@@ -52,6 +52,7 @@ class LimitTerms:
     proof_total_over: int
     proof_below_age: int
     proof_valid_years: int
+    cuts_need_no_person: bool
 
     def rate_cap(self, amount: int) -> int:
         """The statutory cap, in basis points, of a limit or of a balance after an advance."""

@@ -179,9 +179,7 @@ def started(*words: str, dsn: str, keys: Path, **environment: str) -> Iterator[s
 
 def clean_environment() -> dict[str, str]:
     """The environment without any setting of ours."""
-    return {
-        name: value for name, value in os.environ.items() if not name.startswith(("CARDLEDGER_", "DATABASE_URL"))
-    }
+    return {name: value for name, value in os.environ.items() if not name.startswith(("CARDLEDGER_", "DATABASE_URL"))}
 
 
 def ready(client: Client) -> bool:

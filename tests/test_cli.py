@@ -34,7 +34,7 @@ def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     [
         *("serve", "token auditor", "demo", "project", "health", "settings"),
         *("projections list", "projections rebuild NAME", "projections retry NAME", "tokens list", "tokens revoke ID"),
-        *("db migrate", "db status", "keys new FILE"),
+        *("db migrate", "db status", "keys new FILE", "close-day DATE", "simulate"),
     ],
 )
 def test_the_commands_of_the_contract_are_there(words: str) -> None:

@@ -1,97 +1,18 @@
-"""The closing of days: in order, each once, over every card that is due, and whole even if it was killed."""
+"""The closing of days: in order, each once, over every card that is due, on the write side's word alone."""
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import json
-import subprocess
-import sys
-import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
-from datetime import date, datetime, timedelta
-from datetime import time as clock_time
-from pathlib import Path
-from typing import Any
-from uuid import UUID
+from datetime import date, timedelta
 
-import psycopg
 import pytest
-from ledgers import BANK, KEYS, Holder, borrowed, enrolled, holder, order, rows, told, topics
-from ledgers import opened as opened_ledger
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from serving import clean_environment, started
+from closing_days import DUE, LAST_FREE_DAY, OPERATOR, START, borrower, close, closed, facts, found, go_to, opened
+from ledgers import BANK, Holder, enrolled, holder, order, rows, told, topics
 
-from ledger.aggregates.closed_days import CALENDAR_ID
 from ledger.application import Ledger
-from ledger.application.day_close import DayClose
 from ledger.application.scheduler import Scheduler
-from ledger.calendar import JST
-from ledger.instruction import Caller
 from ledger.projections import due as due_module
-from ledger.projections.due import DueCards
-from ledger.projections.freshness import Freshness
-from ledger.projections.projector import Projector
-from ledger.store import schema
-from ledger.store.closings import Closings, causation_of
-
-OPERATOR = Caller(subject="night-shift", role="operator", channel="operator")
-START = date(2023, 1, 10)
-DUE = date(2023, 2, 6)  # the nominal 5th is a Sunday
-LAST_FREE_DAY = date(2023, 2, 9)
-
-
-@asynccontextmanager
-async def opened(dsn: str, *, projector: bool = True) -> AsyncIterator[tuple[Ledger, DayClose]]:
-    """A ledger whose first day is START, with what closes its days."""
-    async with opened_ledger(dsn) as ledger:
-        if not rows(dsn, "select 1 from ledger_events limit 1"):
-            await ledger.sandbox.move_clock(datetime.combine(START, clock_time(9), JST))
-        following = Projector(dsn)
-        running = asyncio.create_task(following.run()) if projector else None
-        freshness = Freshness(dsn, ledger.pool, ledger.lane.acknowledged)
-        await freshness.start()
-        try:
-            closings = Closings(ledger.pool)
-            yield ledger, DayClose(ledger.lane, ledger.terms, closings, DueCards(ledger.pool, freshness))
-        finally:
-            following.stop()
-            if running is not None:
-                await running
-            await freshness.stop()
-
-
-async def go_to(ledger: Ledger, day: date, hour: int = 9) -> None:
-    target = datetime.combine(day, clock_time(hour), JST)
-    if target > await ledger.sandbox.now():
-        await ledger.sandbox.move_clock(target)
-
-
-async def borrower(ledger: Ledger, amount: int = 100_000, **profile: Any) -> Holder:
-    """A member who drew an advance today."""
-    card = await holder(ledger, **{"web_statements": False, **profile})
-    await borrowed(ledger, card, amount)
-    return card
-
-
-async def close(ledger: Ledger, day_close: DayClose, through: date) -> int:
-    """Close the days up to one, early on the day after it."""
-    await go_to(ledger, through + timedelta(days=1), 0)
-    return (await day_close.close_days(order(OPERATOR), through)).position
-
-
-def facts(dsn: str, stream: UUID, topic: str) -> list[dict[str, Any]]:
-    query = (
-        "select convert_from(state, 'UTF8')::jsonb->'data' from ledger_events"
-        " where originator_id = %s and topic = %s order by originator_version"
-    )
-    return rows(dsn, query, stream, topic)
-
-
-def closed(dsn: str) -> list[dict[str, Any]]:
-    return facts(dsn, CALENDAR_ID, "calendar.day-closed")
-
+from ledger.store.closings import causation_of
 
 # Which days -----------------------------------------------------------------------------------------------------------
 
@@ -203,11 +124,6 @@ async def due_of(ledger: Ledger, card: Holder) -> date:
     return day
 
 
-def found(**counts: int) -> dict[str, int]:
-    names = ("cards", "instalments_missed", "suspensions", "stops", "interest_free_ended", "interest_posted")
-    return {**dict.fromkeys((*names, "late_damages_posted"), 0), **counts}
-
-
 def test_the_last_free_day_ends_the_interest_free_period_and_the_month_end_books_its_income(database_url: str) -> None:
     async def story() -> Holder:
         async with opened(database_url) as (ledger, day_close):
@@ -317,137 +233,3 @@ def test_the_scheduler_closes_what_has_been_over_for_so_long_and_one_process_doe
     assert closed(database_url)[-1]["day"] == "2023-02-06"
     query = "select distinct convert_from(state, 'UTF8')::jsonb->'cause'->>'actor' from ledger_events where topic = %s"
     assert rows(database_url, query, "calendar.day-closed") == ["scheduler"]
-
-
-# Killed ---------------------------------------------------------------------------------------------------------------
-
-CARDS = 450
-"""More than two of the portions in which cards are asked, so that a kill can fall between them."""
-
-
-@pytest.fixture
-def many_due(database_url: str) -> str:
-    """A database with many instalments due on DUE, on the day after it, with all days before it closed."""
-
-    async def story() -> None:
-        async with opened(database_url) as (ledger, day_close):
-            for begin in range(0, CARDS, 50):
-                await asyncio.gather(*(borrower(ledger, 10_000 + n) for n in range(begin, min(begin + 50, CARDS))))
-            await close(ledger, day_close, DUE - timedelta(days=1))
-            await go_to(ledger, DUE + timedelta(days=1))
-
-    asyncio.run(story())
-    return database_url
-
-
-@pytest.fixture
-def key_file(tmp_path: Path) -> Path:
-    """The file of the keys that `ledgers` uses."""
-    file = tmp_path / "keys.json"
-    keys = {name: base64.b64encode(key).decode() for name, key in KEYS.masters}
-    file.write_text(json.dumps({"current": KEYS.current, "keys": keys}))
-    file.chmod(0o600)
-    return file
-
-
-@pytest.fixture
-def copied(many_due: str) -> Iterator[str]:
-    """A second database that holds the same."""
-    name = str(conninfo_to_dict(many_due)["dbname"])
-    with psycopg.connect(make_conninfo(many_due, dbname="template1"), autocommit=True) as connection:
-        connection.execute(f"create database {name}_copy template {name} strategy file_copy".encode())
-        try:
-            yield make_conninfo(many_due, dbname=f"{name}_copy")
-        finally:
-            connection.execute(f"drop database {name}_copy with (force)".encode())
-
-
-def streams(dsn: str) -> list[Any]:
-    """Every fact of every stream, without who asked for it and when."""
-    query = """
-        select originator_id, originator_version, topic, convert_from(state, 'UTF8')::jsonb->'data'
-        from ledger_events order by originator_id, originator_version"""
-    return rows(dsn, query)
-
-
-def asked(dsn: str) -> int:
-    """How many cards the close of DUE has been through."""
-    return int(rows(dsn, "select count(*) from ledger_events where topic = 'card.instalment-missed'")[0])
-
-
-def close_day(dsn: str, keys: Path, day: date) -> tuple[int, str]:
-    """The command, to its end: its exit code and what it said."""
-    return said(command("close-day", day.isoformat()), dsn, keys)
-
-
-def command(*words: str) -> list[str]:
-    return [sys.executable, "-c", "from ledger.cli import main; main()", *words]
-
-
-def said(words: list[str], dsn: str, keys: Path, **environment: str) -> tuple[int, str]:
-    settings = clean_environment() | {"DATABASE_URL": dsn, "CARDLEDGER_KEY_FILE": str(keys)} | environment
-    done = subprocess.run(words, env=settings, check=False, capture_output=True, text=True, timeout=120)
-    return done.returncode, done.stdout + done.stderr
-
-
-def test_a_close_that_was_killed_is_taken_up_again_and_ends_in_the_same_facts(
-    many_due: str, copied: str, key_file: Path
-) -> None:
-    code, words = close_day(copied, key_file, DUE)
-    assert (code, asked(copied)) == (0, CARDS), words
-    kill_in_the_middle(many_due, key_file)
-    assert closed(many_due)[-1]["day"] == "2023-02-05"
-    code, words = close_day(many_due, key_file, DUE)
-    assert code == 0, words
-    assert closed(many_due)[-1]["found"] == found(cards=CARDS, instalments_missed=CARDS, suspensions=CARDS)
-    assert streams(many_due) == streams(copied)
-
-
-def kill_in_the_middle(dsn: str, keys: Path) -> None:
-    """Kill a close after its first commit of cards; the last cards have not been asked then."""
-    with started("close-day", DUE.isoformat(), dsn=dsn, keys=keys) as child:
-        while asked(dsn) == 0:
-            assert child.poll() is None
-            time.sleep(0.001)
-        child.kill()
-        child.wait()
-    assert 0 < asked(dsn) < CARDS
-
-
-# The command ----------------------------------------------------------------------------------------------------------
-
-
-def test_the_command_says_why_a_day_cannot_be_closed(database_url: str, key_file: Path) -> None:
-    async def story() -> None:
-        async with opened(database_url) as (ledger, _):
-            await enrolled(ledger)
-            await go_to(ledger, START + timedelta(days=2))
-
-    asyncio.run(story())
-    day = START
-    assert close_day(database_url, key_file, day + timedelta(days=2))[1].startswith("The day is not over yet")
-    assert close_day(database_url, key_file, day + timedelta(days=1))[1].startswith("An earlier day is still open")
-    assert close_day(database_url, key_file, day) == (0, "2023-01-10 is closed, at position 4\n")
-    assert close_day(database_url, key_file, day)[0] == 1
-    assert said(command("close-day", "2023-1-1"), database_url, key_file)[0] == 2
-
-
-def test_a_terms_file_with_a_fault_is_refused_before_anything_is_done(
-    database_url: str, key_file: Path, tmp_path: Path
-) -> None:
-    terms = tmp_path / "terms.toml"
-    terms.write_text("[[version]]\neffective_from = 1990-01-01\nno_such_key = 1\n")
-    refused = (2, "terms.toml, line 3: unknown key no_such_key. Correct the file of terms.\n")
-    for words in (command("serve", "--port", "0"), command("close-day", "2023-01-10")):
-        assert said(words, database_url, key_file, CARDLEDGER_TERMS=str(terms)) == refused
-
-
-def test_the_clock_of_a_sandbox_closes_no_day(empty_database_url: str, key_file: Path) -> None:
-    schema.migrate(empty_database_url, sandbox=True)
-    code, words = said(
-        command("serve", "--sandbox", "--port", "0"),
-        empty_database_url,
-        key_file,
-        CARDLEDGER_CLOSE_DAYS_AFTER_MINUTES="60",
-    )
-    assert (code, words.partition(".")[0]) == (2, "The clock of a sandbox closes no day")

@@ -14,10 +14,10 @@ from http_borrower import HttpBorrower, enrolled
 from ledgers import PIN
 from serving import Client, Reply, served
 
-from ledger.calendar import JST
 from ledger.terms import SHIPPED
 
 LEFT_OPEN = "pin_lock_blocks_web = false"
+BY_POLICY = "cuts_need_no_person = true"
 
 
 @pytest.fixture(scope="module")
@@ -146,6 +146,15 @@ def a_request_decided_twice(service: Client) -> Asked:
     return Asked(asked.path, "credit", {"approve": False, "reason": "again"})
 
 
+def a_request_approved_twice(service: Client) -> Asked:
+    card = HttpBorrower(service)
+    requests = f"/v1/members/{card.member_id}/limit-change-requests"
+    request_id = service.done(requests, card.session, {"requested_limit": 300_000})["request_id"]
+    body = {"approve": True, "limit": 400_000, "reason": "wish"}
+    service.done(f"{requests}/{request_id}/decisions", "credit", body)
+    return Asked(f"{requests}/{request_id}/decisions", "credit", {**body, "limit": 300_000})
+
+
 def a_second_card(service: Client) -> Asked:
     card = HttpBorrower(service)
     return Asked(f"/v1/members/{card.member_id}/cards", "counter", card_of())
@@ -218,6 +227,7 @@ ROWS: list[tuple[Callable[[Client], Asked], int, str, str]] = [
     (without_a_proof_of_income, 409, "income-proof-required", "submit-income-proof"),
     (a_raise_without_a_proof_of_income, 409, "income-proof-required", "submit-income-proof"),
     (a_request_decided_twice, 409, "request-not-open", "read-state-first"),
+    (a_request_approved_twice, 409, "request-not-open", "read-state-first"),
     (a_second_card, 409, "card-exists", "read-state-first"),
     (confirmed_twice, 409, "advance-not-reserved", "read-state-first"),
     (failed_after_it_was_confirmed, 409, "advance-not-reserved", "read-state-first"),
@@ -298,13 +308,14 @@ def test_a_stop_or_a_lock_ends_the_session_before_an_advance_can_be_asked_for(se
         assert (refused.status, refused.code) == (401, "session-ended")
 
 
-def test_where_a_lock_leaves_the_web_open_it_still_bars_borrowing_and_an_outage_goes_first(
+def test_terms_of_ones_own_are_kept(
     new_database: NewDatabase, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Under terms of one's own: a PIN lock does not block the web, and transfers rest on Monday mornings."""
+    """A PIN lock leaves the web open but bars borrowing, advances rest on Monday mornings, cuts need no person."""
     folder = tmp_path_factory.mktemp("own-terms")
     terms = folder / "terms.toml"
     changed = SHIPPED.read_text().replace("pin_lock_blocks_web = true", LEFT_OPEN)
+    changed = changed.replace("cuts_need_no_person = false", BY_POLICY)
     first, second = changed.split("\n[[version]]\neffective_from = 2025-08-25")
     outage = '\n[[version.outages]]\nscope = "advance"\nweekday = "monday"\nbegins = 00:00:00\nends = 07:00:00\n'
     terms.write_text(first + outage + "\n[[version]]\neffective_from = 2025-08-25" + second)
@@ -315,6 +326,7 @@ def test_where_a_lock_leaves_the_web_open_it_still_bars_borrowing_and_an_outage_
         card = HttpBorrower(service)
         credentials = {"web_id": "taro.yamada", "password": "correct horse battery"}
         service.ask("PUT", f"/v1/members/{card.member_id}/web-credentials", "counter", credentials, Idempotency_Key="w")
+        assert_cuts_are_given_at_once_and_raises_wait_for_a_person(service)
         card.locks()
         service.go_to(date(2020, 1, 6), 1)
         web = service.done("/v1/sessions", None, {"route": "web", **credentials})["token"]
@@ -327,38 +339,22 @@ def test_where_a_lock_leaves_the_web_open_it_still_bars_borrowing_and_an_outage_
         assert card.asks_advance(500_001, session=web).status == 409
 
 
-# Amounts and days at their edges --------------------------------------------------------------------------------------
-
-
-def test_an_internet_repayment_under_its_minimum_is_taken_if_it_settles(service: Client) -> None:
+def assert_cuts_are_given_at_once_and_raises_wait_for_a_person(service: Client) -> None:
     card = HttpBorrower(service)
-    card.draws(150)
-    session = card.session
-    assert card.asks_repayment(149, "internet", session).code == "amount-below-minimum"
-    assert card.repays(150, "internet", session)["instalment"] == "settled"
-    assert card.asks_repayment(1_000, "internet", session).code == "nothing-owed"
-    assert card.repays(1_000, "internet", "service")["allocation"]["overpayment"] == 1_000  # it has arrived
-
-
-def test_a_value_date_may_lie_92_days_back_and_not_before_the_card(service: Client) -> None:
-    card = HttpBorrower(service)
-    today = service.now().astimezone(JST).date()
-    card.draws(100_000)
-    service.go_to(today + timedelta(days=92))
-    assert card.asks_repayment(1_000, value_date=today).status == 201
-    service.go_to(today + timedelta(days=93))
-    assert card.asks_repayment(1_000, value_date=today).code == "value-date-refused"
-    assert card.asks_repayment(1_000, value_date=today + timedelta(days=1)).status == 201
-
-
-def test_nobody_brings_money_by_a_method_of_another(service: Client) -> None:
-    card = HttpBorrower(service)
-    card.draws(10_000)
-    session = card.session
-    for method in ("atm", "direct-debit", "bank-transfer", "counter"):
-        assert card.asks_repayment(1_000, method, session).code == "channel-not-permitted"
-    assert card.asks_repayment(1_000, "internet", "atm").code == "channel-not-permitted"
-    assert card.asks_repayment(1_000, "counter", "service").code == "channel-not-permitted"
+    requests = f"/v1/members/{card.member_id}/limit-change-requests"
+    raised = service.done(requests, card.session, {"requested_limit": 600_000})
+    assert (raised["state"], card.balance()["credit_limit"]) == ("requested", 500_000)
+    cut = service.done(requests, card.session, {"requested_limit": 300_000})
+    assert (cut["state"], card.balance()["credit_limit"]) == ("approved", 300_000)
+    (approved,) = service.read(f"/v1/members/{card.member_id}/events?type=cardledger.member.limit-change-approved.v1")[
+        "data"
+    ]
+    assert approved["data"]["policy"] == {
+        "rule": "cut-on-wish",
+        "present_limit": 500_000,
+        "requested_limit": 300_000,
+        "terms_version": "1990-01-01",
+    }
 
 
 # The day close of the sandbox -----------------------------------------------------------------------------------------

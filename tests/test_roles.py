@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from stand_in import ATM_MEMBER, ENDED, OTHER_ID, StandIn, bearer, path_of, request_of, serving
@@ -12,7 +11,7 @@ from starlette.testclient import TestClient
 from api.bodies import METHODS, STOP_REASONS
 from api.operation import Operation
 from api.operations import operations
-from api.roles import ANONYMOUS, MATRIX, ROLES, markdown
+from api.roles import ANONYMOUS, MATRIX, ROLES
 from api.routes.money import METHODS_OF_ROLE
 
 ROWS = operations(in_sandbox=True)
@@ -129,9 +128,3 @@ def test_outside_a_sandbox_its_routes_do_not_exist() -> None:
         answer = client.get("/v1/sandbox/clock", headers=bearer("operator"))
 
     assert (answer.status_code, answer.json()["code"]) == (404, "not-found")
-
-
-def test_the_documents_show_the_matrix_that_decides() -> None:
-    page = Path(__file__).parents[1] / "docs" / "roles.md"
-
-    assert markdown() in page.read_text()

@@ -1,4 +1,4 @@
-"""HTTP as bytes on a socket, for requests that no client library would send.
+"""HTTP as bytes on a socket, for requests that no client library would send, and what a refused one must not change.
 
 What must stay true: nothing is put right on the way; an answer is what the server sent, or None where it only hung up.
 """
@@ -11,9 +11,21 @@ import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
+from uuid import uuid4
+
+from ledgers import rows
+from serving import Client
 
 LOGIN = "POST /v1/sessions"
 JSON = ("Content-Type", "application/json")
+TYPED = "zq83kv19"
+"""What a caller typed and must not get back."""
+STATE = """
+select json_build_array(
+    (select count(*) from ledger_events), (select count(*) from sessions), (select count(*) from idempotency),
+    (select count(*) from unknown_numbers), (select count(*) from login_sources), (select count(*) from outbox),
+    (select count(*) from reset_tokens), (select count(*) from credentials), (select count(*) from web_ids))::text
+"""
 
 
 @dataclass(frozen=True)
@@ -46,7 +58,9 @@ def request(line: str, body: bytes = b"", headers: Iterable[tuple[str, str]] = (
 def send(port: int, raw: bytes, seconds: float = 10) -> Told | None:
     """Send the bytes and read one answer."""
     with socket.create_connection(("127.0.0.1", port), timeout=seconds) as connection:
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it had answered before it had read everything
+        with contextlib.suppress(
+            BrokenPipeError, ConnectionResetError
+        ):  # it had answered before it had read everything
             connection.sendall(raw)
         return parsed(received(connection))
 
@@ -83,3 +97,25 @@ def parsed(data: bytes) -> Told | None:
 def _headers(head: bytes) -> dict[str, str]:
     lines = head.decode("latin-1").split("\r\n")[1:]
     return {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+
+
+def state(server: Client) -> str:
+    """What a refused request must not change: the number of rows of every table that acts write."""
+    return str(rows(server.dsn, STATE)[0])
+
+
+def refused(server: Client, raw: bytes, *typed: str) -> Told | None:
+    """The answer to a request that changes nothing and hears nothing of what it said."""
+    before = state(server)
+    told = send(server.port, raw)
+    assert state(server) == before
+    if told is not None:
+        for text in (TYPED, *typed):
+            assert text.encode() not in told.body
+            assert text not in str(told.headers)
+    return told
+
+
+def keyed(token: str) -> tuple[tuple[str, str], ...]:
+    """The headers of an act of the token's holder, under a key of its own."""
+    return (JSON, ("Authorization", f"Bearer {token}"), ("Idempotency-Key", str(uuid4())))

@@ -13,6 +13,7 @@ from uuid import UUID
 from ledger import refusals
 from ledger.aggregates.fact import Aggregate, Fact
 from ledger.money import Yen
+from ledger.terms import Terms
 
 REQUESTED: Final = "requested"
 APPROVED: Final = "approved"
@@ -39,12 +40,35 @@ class LimitChangeRequested(Fact, topic="member.limit-change-requested"):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """A rule that decided in place of a person, with everything that it looked at."""
+
+    rule: str
+    present_limit: Yen
+    requested_limit: Yen
+    terms_version: str
+
+
+def policy_for(requested_limit: Yen, present_limit: Yen, terms: Terms) -> Policy | None:
+    """The rule that grants a request without a person: a cut, where the terms say so. None: a person decides."""
+    if not terms.limit.cuts_need_no_person or requested_limit >= present_limit:
+        return None
+    return Policy(
+        rule="cut-on-wish",
+        present_limit=present_limit,
+        requested_limit=requested_limit,
+        terms_version=terms.version,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LimitChangeApproved(Fact, topic="member.limit-change-approved"):
-    """The reason given is sealed under `sealed_version`."""
+    """The reason given is sealed under `sealed_version`; `policy` is there where no person decided."""
 
     request_id: UUID
     limit: Yen
     sealed_version: int
+    policy: Policy | None = None
 
     def evolve(self, member: MemberLimitRequests, at: datetime) -> None:
         request = member.limit_requests[self.request_id]
@@ -77,11 +101,15 @@ class MemberLimitRequests(Aggregate):
         self.record(LimitChangeRequested(request_id=request_id, requested_limit=requested_limit))
         return request_id
 
-    def approve_limit_change(self, request_id: UUID, limit: Yen | None = None) -> tuple[Yen, int]:
+    def approve_limit_change(
+        self, request_id: UUID, limit: Yen | None = None, *, policy: Policy | None = None
+    ) -> tuple[Yen, int]:
         """Approve, in full if no limit is named; returns the limit given and the version to seal the reason under."""
         request = self.open_limit_request(request_id)
         given, sealed_version = limit or request.requested_limit, self.version + 1
-        self.record(LimitChangeApproved(request_id=request_id, limit=given, sealed_version=sealed_version))
+        self.record(
+            LimitChangeApproved(request_id=request_id, limit=given, sealed_version=sealed_version, policy=policy)
+        )
         return given, sealed_version
 
     def decline_limit_change(self, request_id: UUID) -> int:

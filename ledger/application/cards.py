@@ -189,7 +189,8 @@ class CardActs(Parts):
                 version = member.decline_limit_change(request_id)
                 given: Yen | None = None
             else:
-                wanted = Yen(limit) if limit is not None else member.open_limit_request(request_id).requested_limit
+                request = member.open_limit_request(request_id)
+                wanted = Yen(limit) if limit is not None else request.requested_limit
                 refuse_unaffordable(desk, member, card, personal, wanted)
                 # The card first: it may still refuse, and a refusal must not follow a fact.
                 card.change_limit(

@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 
 from ledger import forms
 from ledger.aggregates import limits
+from ledger.aggregates.limit_requests import policy_for
 from ledger.aggregates.member import CHANGEABLE_FIELDS, PAYOUT_ACCOUNT, PROFILE_FIELDS, Member
 from ledger.application.mails import notice, password_mail
 from ledger.application.parts import Parts, require_fresh
@@ -209,14 +210,29 @@ class MemberActs(Parts):
         return await self._execute(order, (member_id,), decide)
 
     async def request_limit_change(self, order: Instruction, member_id: UUID, requested_limit: int) -> Answer:
-        """Ask for another credit limit; a person decides it."""
+        """Ask for another credit limit; a person decides it, or a policy in the same commit."""
+        personal = await self._personal(member_id)
+        card_id = await self.directory.latest_card(member_id)
+        wanted = Yen(requested_limit)
 
         def decide(desk: Desk) -> dict[str, Any]:
-            limits.check_limit(requested_limit, desk.terms)
-            request_id = desk.member(member_id).request_limit_change(Yen(requested_limit))
-            return {"request_id": str(request_id), "state": "requested"}
+            limits.check_limit(wanted, desk.terms)
+            member = desk.member(member_id)
+            card = desk.card(card_id) if card_id is not None else None
+            policy = None
+            if card is not None and not card.access.closed:
+                policy = policy_for(wanted, card.account.credit_limit, desk.terms)
+            request_id = member.request_limit_change(wanted)
+            if card is None or policy is None:
+                return {"request_id": str(request_id), "state": "requested"}
+            card.change_limit(
+                wanted, annual_rate_bps=None, request_id=request_id, reason=policy.rule, terms=desk.terms
+            )
+            _, version = member.approve_limit_change(request_id, policy=policy)
+            desk.row("personal_boxes", **personal.key.row(member_id, version, "reason", policy.rule))
+            return {"request_id": str(request_id), "state": "approved", "credit_limit": wanted}
 
-        return await self._execute(order, (member_id,), decide)
+        return await self._execute(order, (member_id,) if card_id is None else (member_id, card_id), decide)
 
     async def record_income_proof(
         self, order: Instruction, member_id: UUID, annual_income: int, issued_on: date

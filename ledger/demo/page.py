@@ -56,7 +56,7 @@ class Page:
 
     def request(self, caller: str, method: str, path: str, body: Mapping[str, Any] | None) -> None:
         shown = f"{method} {path}" + (f" {_shown(body)}" if body else "")
-        self.say(f"    {caller:<18}" + self._dim(textwrap.shorten(shown, WIDTH - 22, placeholder=" …")))
+        self.say(f"    {caller:<18}" + self._tinted(textwrap.shorten(shown, WIDTH - 22, placeholder=" …")))
 
     def reply(self, status: int, told: str) -> None:
         """The status and what is worth telling of the answer."""
@@ -92,7 +92,7 @@ class Page:
     def _bright(self, text: str) -> str:
         return self._styled(text, bold=True)
 
-    def _dim(self, text: str) -> str:
+    def _tinted(self, text: str) -> str:
         return self._styled(text, fg=typer.colors.CYAN)
 
     def _styled(self, text: str, **style: Any) -> str:

@@ -28,9 +28,11 @@ PROGRAM = (sys.executable, "-c", "from ledger.cli import main; main()")
 class Server:
     """A running `serve`."""
 
-    def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], log: Path, since: int) -> None:
+        """`since` is how long the log was before: another run may still write there."""
         self._process = process
         self.log = log
+        self._since = since
         self.url = ""
 
     @classmethod
@@ -39,12 +41,13 @@ class Server:
         """A server that is ready, until the block ends. Raises EnvironmentFault with what it said itself."""
         log = _log(settings.place)
         words = ("serve", "--sandbox", "--data", str(settings.data), "--port", str(settings.port))
-        with log.open("wb") as output:
+        with log.open("ab") as output:
+            since = output.tell()
             # A process group of its own: Ctrl-C reaches us alone, and we stop it in order.
             process = subprocess.Popen(  # noqa: S603
                 [*PROGRAM, *words], stdin=subprocess.DEVNULL, stdout=output, stderr=output, process_group=0
             )
-        server = cls(process, log)
+        server = cls(process, log, since)
         try:
             server._await_ready()
             yield server
@@ -65,7 +68,7 @@ class Server:
             time.sleep(0.1)
 
     def _ready(self) -> bool:
-        served = SERVED_AT.search(self.log.read_text("utf-8", errors="replace"))
+        served = SERVED_AT.search(self._said())
         if served is None:
             return False
         self.url = served[1]
@@ -77,9 +80,14 @@ class Server:
 
     def _fault(self) -> EnvironmentFault:
         """What the server said when it gave up, which names the remedy already."""
-        lines = self.log.read_text("utf-8", errors="replace").strip().splitlines()
+        lines = self._said().strip().splitlines()
         said = lines[-1] if lines else "The service did not start."
         return EnvironmentFault(said, "With make: make demo PORT=8123." if "--port" in said else f"Log: {self.log}.")
+
+    def _said(self) -> str:
+        with self.log.open("rb") as log:
+            log.seek(self._since)
+            return log.read().decode(errors="replace")
 
     def _stop(self) -> None:
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # an impatient second Ctrl-C leaves nothing half stopped

@@ -22,12 +22,14 @@ from ledger.projections.read_model import ReadModel
 from ledger.projections.transactions import Transactions
 from ledger.store.housekeeping import EVERY_SECONDS, sweep
 from ledger.store.mapper import MapperDeserialisationError
-from ledger.store.pages import Connection, Recorded, page_after
+from ledger.store.pages import PAGE, Connection, Recorded, page_after
 
 log = structlog.get_logger(__name__)
 
 READ_MODELS: tuple[ReadModel, ...] = (Balances(), Transactions(), Lockouts(), Journal())
 POLL_SECONDS = 1.0
+BREATH_SECONDS = 0.01
+"""Between pages that were not full; it bounds what a busy log adds to the wait of a read."""
 _LEADER = 7_010_112_202  # "one projector leads", an advisory lock of the session
 _RETRY_SECONDS = 0.5
 _SETTINGS = (
@@ -98,7 +100,11 @@ class Projector:
                     await sweep(connection)
                     swept_at = time.monotonic()
                 self._wake.clear()
-                if not await self.step(connection):
+                applied = await self.step(connection)
+                if 0 < applied < PAGE:
+                    # What is committed meanwhile shares the next page: a page of one act costs as much as the act.
+                    await self._pause(BREATH_SECONDS)
+                elif applied == 0:
                     # The poll is the safety net for a wake-up that was lost.
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
@@ -118,8 +124,8 @@ class Projector:
             except psycopg.OperationalError:
                 await asyncio.sleep(_RETRY_SECONDS)
 
-    async def step(self, connection: Connection) -> bool:
-        """Apply the next page to every read model that follows; False when there was nothing to apply."""
+    async def step(self, connection: Connection) -> int:
+        """Apply the next page to every read model that follows; how many events it held."""
         try:
             return await self._take_page(connection, self._apply_unguarded)
         except psycopg.OperationalError:
@@ -127,7 +133,7 @@ class Projector:
         except Exception:  # noqa: BLE001  # some read model is at fault: each by itself will tell which
             return await self._take_page(connection, self._apply)
 
-    async def _take_page(self, connection: Connection, apply: Apply) -> bool:
+    async def _take_page(self, connection: Connection, apply: Apply) -> int:
         async with connection.transaction():
             # Locked, so that a rebuild that changes a table over is either before this page or after it.
             cursor = await connection.execute(
@@ -135,10 +141,10 @@ class Projector:
             )
             positions = {name: position for name, position in await cursor.fetchall() if name in self._read_models}
             if not positions:
-                return False
+                return 0
             events = await self._next_page(connection, positions)
             if not events:
-                return False
+                return 0
             moved = {}
             for name, position in positions.items():
                 news = events if position < events[0].position else [e for e in events if e.position > position]
@@ -146,7 +152,7 @@ class Projector:
                     moved[name] = news[-1].position
             told = " ".join(f"{name}:{position}" for name, position in moved.items())
             await connection.execute(_MOVE, (list(moved), list(moved.values()), told))
-        return True
+        return len(events)
 
     async def _next_page(self, connection: Connection, positions: dict[str, int]) -> list[Recorded]:
         try:

@@ -97,8 +97,8 @@ def openings() -> st.SearchStrategy[Opening]:
     )
 
 
-def waits(*, longest_minutes: int = WAITS[-1]) -> st.SearchStrategy[int]:
-    return st.sampled_from([minutes for minutes in WAITS if minutes <= longest_minutes])
+def waits(*, shortest_minutes: int = 0) -> st.SearchStrategy[int]:
+    return st.sampled_from([minutes for minutes in WAITS if minutes >= shortest_minutes])
 
 
 def amounts(highest: int = 600_000) -> st.SearchStrategy[int]:

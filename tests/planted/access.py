@@ -241,16 +241,16 @@ def without_bar(soil: Soil, kind: type[refusals.Refusal]) -> None:
     soil.around(Access, "borrowing_bar", bar)
 
 
-@bug("a member draws although borrowing is suspended")
+@bug("a member draws although borrowing is suspended", life="whole")
 def draws_when_suspended(soil: Soil) -> None:
     without_bar(soil, refusals.BorrowingSuspended)
 
 
-@bug("a card draws although it is locked")
+@bug("a card draws although it is locked", life="whole")
 def draws_when_locked(soil: Soil) -> None:
     without_bar(soil, refusals.CardLocked)
 
 
-@bug("a card draws although it is stopped")
+@bug("a card draws although it is stopped", life="whole")
 def draws_when_stopped(soil: Soil) -> None:
     without_bar(soil, refusals.CardStopped)

@@ -64,7 +64,7 @@ def no_payout_account_needed(soil: Soil) -> None:
     around_reserving(soil, reserve)
 
 
-@bug("the payout account is asked for before the bars")
+@bug("the payout account is asked for before the bars", life="whole")
 def payout_account_first(soil: Soil) -> None:
     def reserve(original: Any, card: Any, amount: Any, purpose: str, **named: Any) -> Any:
         if purpose == "transfer" and not named["payout_account"]:
@@ -93,7 +93,7 @@ def reversed_advance_is_owed(soil: Soil) -> None:
     soil.put(AdvanceReversed, "apply", lambda self, account, at: None)
 
 
-@bug("the credit is shown although borrowing is barred")
+@bug("the credit is shown although borrowing is barred", life="whole")
 def credit_shown_when_barred(soil: Soil) -> None:
     soil.around(Account, "figures", lambda original, account, on, book, barred: original(account, on, book, False))
 
@@ -110,22 +110,22 @@ def refuse_repayments(soil: Soil, when: Any) -> None:
     soil.around(CardRepayments, "repay", repay)
 
 
-@bug("a stopped card takes no repayment")
+@bug("a stopped card takes no repayment", life="whole")
 def stop_refuses_money(soil: Soil) -> None:
     refuse_repayments(soil, lambda access: access.stops)
 
 
-@bug("a locked card takes no repayment")
+@bug("a locked card takes no repayment", life="whole")
 def lock_refuses_money(soil: Soil) -> None:
     refuse_repayments(soil, lambda access: access.locked)
 
 
-@bug("a suspension of borrowing blocks repayments")
+@bug("a suspension of borrowing blocks repayments", life="whole")
 def suspension_refuses_money(soil: Soil) -> None:
     refuse_repayments(soil, lambda access: access.suspensions)
 
 
-@bug("a repayment ends the suspensions")
+@bug("a repayment ends the suspensions", life="whole")
 def money_ends_suspensions(soil: Soil) -> None:
     def repay(original: Any, card: Any, *given: Any, **named: Any) -> Any:
         answer = original(card, *given, **named)

@@ -130,7 +130,7 @@ def cure_ends_nothing(soil: Soil) -> None:
     soil.put(CardInstalments, "resume_by_rule", lambda card, reason: None)
 
 
-@bug("paying the arrears ends every suspension")
+@bug("paying the arrears ends every suspension", life="whole")
 def cure_ends_everything(soil: Soil) -> None:
     def resume(card: Any, reason: str) -> None:
         for suspension_id in tuple(card.access.suspensions):
@@ -143,7 +143,7 @@ def cure_ends_everything(soil: Soil) -> None:
 def part_cures(soil: Soil) -> None:
     soil.around(
         Standing,
-        "counting",
+        "_counting",
         lambda original, self, counted: original(self, tuple(replace(part, fulfilled=True) for part in counted)),
     )
 

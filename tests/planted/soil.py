@@ -51,23 +51,28 @@ class Soil:
 
 @dataclass(frozen=True)
 class Bug:
-    """What is wrong, in one line."""
+    """What is wrong, in one line, and the life that meets it."""
 
     name: str
     says: str
+    life: str
     plant: Callable[[Soil], None]
 
 
 BUGS: dict[str, Bug] = {}
 
 
-def bug(says: str) -> Callable[[Callable[[Soil], None]], Callable[[Soil], None]]:
+LIVES = {"lockout": "access", "access": "access", "account": "account", "schedule": "account"}
+"""The life that meets the bugs of a module, where a bug does not say otherwise."""
+
+
+def bug(says: str, life: str | None = None) -> Callable[[Callable[[Soil], None]], Callable[[Soil], None]]:
     """Name a planted bug after its function."""
 
     def register(plant: Callable[[Soil], None]) -> Callable[[Soil], None]:
         name = plant.__name__.replace("_", "-")
         assert name not in BUGS, name
-        BUGS[name] = Bug(name, says, plant)
+        BUGS[name] = Bug(name, says, life or LIVES[plant.__module__.rpartition(".")[2]], plant)
         return plant
 
     return register

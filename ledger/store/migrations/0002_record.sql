@@ -126,7 +126,8 @@ begin
 
     stale := stale_streams(streams, versions);
     if keys <> '{}' or rows is not null then
-        select coalesce(jsonb_object_agg(c.act, c.clash), '{}') into clashes
+        -- The key is the last word: whoever repeats an act finds its own claims taken by it.
+        select coalesce(jsonb_object_agg(c.act, c.clash order by c.clash = 'key'), '{}') into clashes
             from taken_claims(key_acts, subjects, keys, rows) c;
     end if;
     if stale <> '{}' or clashes <> '{}' then

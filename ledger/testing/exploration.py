@@ -1,0 +1,60 @@
+"""Exploring: so many random lives by one seed, and the shortest story to what they found.
+
+What must stay true: the same seed tells the same lives to the same policy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from hypothesis import HealthCheck, Phase, Verbosity, seed, settings
+from hypothesis.errors import Flaky
+from hypothesis.stateful import run_state_machine_as_test
+
+from ledger.testing.driver import Driver
+from ledger.testing.machine import machine
+from ledger.testing.policy import Policy
+from ledger.testing.trial import Discrepancy
+
+BATCH = 10
+"""Lives under one seed. Hypothesis soon goes on from lives it has already told; a fresh seed tells others."""
+
+
+def explore(
+    driver: Driver,
+    *,
+    examples: int,
+    seeded: int,
+    policy: Policy | None = None,
+    life: str = "whole",
+    steps: int = 30,
+    shrink: bool = True,
+    told: Callable[[], None] | None = None,
+) -> Discrepancy | None:
+    """Tell random lives until one is answered otherwise than the model expects; the shortest story that shows it.
+
+    `told` is called after every life, also after those that only look for a shorter story.
+    """
+    telling = machine(driver, policy, life=life, told=told)
+    phases = [Phase.generate, Phase.shrink] if shrink else [Phase.generate]
+    for begun in range(0, examples, BATCH):
+        chosen = settings(
+            max_examples=min(BATCH, examples - begun),
+            stateful_step_count=steps,
+            phases=phases,
+            database=None,
+            deadline=None,
+            derandomize=False,
+            print_blob=False,
+            report_multiple_bugs=False,
+            suppress_health_check=list(HealthCheck),
+            verbosity=Verbosity.quiet,
+        )
+        try:
+            run_state_machine_as_test(seed(seeded + begun)(telling), settings=chosen)
+        except Discrepancy as found:
+            return found
+        except Flaky as flaky:
+            # Where the clock is shared, a story may depend on the day it began on: the last one that showed it counts.
+            return next(each for each in reversed(flaky.exceptions) if isinstance(each, Discrepancy))
+    return None
