@@ -45,9 +45,9 @@ class RepaymentTaken(BaseModel):
 
 class Balance(BaseModel):
     card_id: UUID
+    member_id: UUID
     version: int
     principal: int
-    next_due: date | None
 
 
 def empty() -> FastAPI:
@@ -92,11 +92,11 @@ def unbatched() -> FastAPI:
     async def balance(card_id: UUID) -> Balance:
         async with pool.connection() as connection:
             cursor = await connection.execute(
-                "select version, principal, next_due from balances where card_id = %s", (card_id,)
+                "select member_id, version, principal from balances where card_id = %s", (card_id,)
             )
             row = await cursor.fetchone()
         assert row is not None
-        return Balance(card_id=card_id, version=row[0], principal=row[1], next_due=row[2])
+        return Balance(card_id=card_id, member_id=row[0], version=row[1], principal=row[2])
 
     return app
 

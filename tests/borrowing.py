@@ -39,9 +39,10 @@ class Borrower:
         due_day: int | str = 5,
         interest_free: bool = False,
         book: TermsBook = BOOK,
+        card_id: UUID = CARD,
     ) -> None:
         self.book = book
-        self.card = Card.blank(CARD)
+        self.card = Card.blank(card_id)
         self.on(issued_on)
         self.card.issue(
             member_id=MEMBER,

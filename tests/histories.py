@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
@@ -46,12 +47,14 @@ class Life(Borrower):
     A step that the card refuses (a stopped card lends nothing) is left out.
     """
 
-    def __init__(self, due_day: int | str = 5, interest_free: bool = False) -> None:
+    def __init__(self, due_day: int | str = 5, interest_free: bool = False, card_id: UUID = CARD) -> None:
         self.acts = 0
         self.drawn: list[UUID] = []
         self.received: list[UUID] = []
         self.closed = START - timedelta(days=1)
-        super().__init__(START, limit=900_000, due_day=due_day, interest_free=interest_free, book=WITH_FEES)
+        super().__init__(
+            START, limit=900_000, due_day=due_day, interest_free=interest_free, book=WITH_FEES, card_id=card_id
+        )
 
     def on(self, day: date) -> Card:
         self.acts += 1
@@ -141,21 +144,29 @@ def as_recorded(events: Iterable[Event]) -> list[Recorded]:
     return [Recorded(number, event.at, event) for number, event in enumerate(events, 1)]
 
 
-def write(dsn: str, recorded: Iterable[Recorded], stream: UUID | None = None) -> None:
-    """Put the facts into the table of the log at their times, after what is there: for logs that no clock has lived."""
+def side_by_side(lives: Iterable[list[Recorded]]) -> list[Recorded]:
+    """Several lives in the order of their times, each under a stream of its own."""
+    own = [
+        [replace(each, event=replace(each.event, originator_id=uuid5(CARD, str(number)))) for each in life]
+        for number, life in enumerate(lives)
+    ]
+    merged = heapq.merge(*own, key=lambda each: (each.recorded_at, each.event.originator_id))
+    return [replace(each, position=position) for position, each in enumerate(merged, 1)]
+
+
+def write(dsn: str, recorded: Iterable[Recorded]) -> None:
+    """Put the facts into the table of the log at their positions and times: for logs that no clock has lived."""
     with psycopg.connect(dsn) as connection:
-        row = connection.execute("select coalesce(max(notification_id), 0) from ledger_events").fetchone()
-        assert row is not None
         for each in recorded:
             event = each.event
             connection.execute(
                 "insert into ledger_events values (%s, %s, %s, %s, %s, %s)",
                 (
-                    stream or event.originator_id,
+                    event.originator_id,
                     event.originator_version,
                     event.fact.topic,
                     encode(event),
-                    row[0] + each.position,
+                    each.position,
                     each.recorded_at,
                 ),
             )

@@ -8,12 +8,17 @@ from typing import Any
 import msgspec
 import psycopg
 import pytest
-from histories import told_history
+from conftest import NewDatabase
+from histories import LIVES, side_by_side, told_history, write
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from ledgers import project, rows
 
 from ledger.audit.drift import Verified, verify
 from ledger.projections.projector import READ_MODELS
 from ledger.projections.rebuild import rebuild
+from ledger.store import schema
+from ledger.store.pages import Recorded
 
 
 def verified(dsn: str) -> Verified:
@@ -143,3 +148,20 @@ def test_verifying_leaves_every_table_as_it_was(projected: str) -> None:
     verified(projected)
 
     assert (rows(projected, tables), rows(projected, contents)) == before
+
+
+@settings(max_examples=4, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(lives=st.lists(LIVES, min_size=1, max_size=3), cut=st.integers(0, 40))
+def test_followed_bit_by_bit_rebuilt_and_replayed_are_the_same_rows(
+    new_database: NewDatabase, lives: list[list[Recorded]], cut: int
+) -> None:
+    recorded = side_by_side(lives)
+    with new_database("bits") as dsn:
+        schema.migrate(dsn)
+        for part in (recorded[:cut], recorded[cut:]):
+            write(dsn, part)
+            asyncio.run(project(dsn))
+
+        assert verified(dsn).findings == []
+        assert all(rebuilt(dsn, model.name) for model in READ_MODELS)
+        assert verified(dsn).findings == []

@@ -6,13 +6,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from datetime import date
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from jsonschema_rs import Draft202012Validator
+from ledgers import rows
 from people import Person, with_card, with_web_id
 from serving import Client, served
 
@@ -42,16 +45,21 @@ def borrower(service: Client) -> Person:
     return person
 
 
-def raw(service: Client, path: str, accept: str, **headers: str) -> HTTPResponse:
-    connection = HTTPConnection("127.0.0.1", service.port, timeout=30)
-    sent = {"Accept": accept, "Authorization": f"Bearer {service.token('auditor')}"}
-    connection.request("GET", path, headers=sent | {name.replace("_", "-"): value for name, value in headers.items()})
-    return connection.getresponse()
+@contextmanager
+def raw(service: Client, path: str, accept: str, **headers: str) -> Iterator[HTTPResponse]:
+    """The answer as it comes; the connection is closed at the end."""
+    with closing(HTTPConnection("127.0.0.1", service.port, timeout=30)) as connection:
+        sent = {"Accept": accept, "Authorization": f"Bearer {service.token('auditor')}"}
+        more = {name.replace("_", "-"): value for name, value in headers.items()}
+        connection.request("GET", path, headers=sent | more)
+        with closing(connection.getresponse()) as answer:
+            yield answer
 
 
 def exported(service: Client, path: str) -> tuple[list[bytes], dict[str, Any]]:
     """The lines of an NDJSON export, and its trailer."""
-    *lines, trailer = raw(service, path, "application/x-ndjson").read().splitlines(keepends=True)
+    with raw(service, path, "application/x-ndjson") as answer:
+        *lines, trailer = answer.read().splitlines(keepends=True)
     return lines, json.loads(trailer)
 
 
@@ -127,8 +135,12 @@ def test_the_story_of_one_command_is_found_by_its_correlation(service: Client, b
 
 
 @pytest.mark.parametrize(
-    "query", ["value_from=2025-04-02&value_to=2025-04-01", "recorded_from=2025-04-02T00:00:00Z&recorded_to=2025-04-01T00:00:00Z"]
-)  # fmt: skip
+    "query",
+    [
+        "value_from=2025-04-02&value_to=2025-04-01",
+        "recorded_from=2025-04-02T00:00:00Z&recorded_to=2025-04-01T00:00:00Z",
+    ],
+)
 def test_a_range_that_ends_before_it_begins_is_refused(service: Client, query: str) -> None:
     reply = service.get(f"/v1/events?{query}", "auditor")
 
@@ -193,31 +205,31 @@ def messages(stream: HTTPResponse, wanted: int) -> list[dict[str, str]]:
 
 
 def test_a_stream_goes_on_after_the_event_named_and_stays_for_what_comes(service: Client, borrower: Person) -> None:
-    stream = raw(service, "/v1/events", "text/event-stream", Last_Event_ID="3")
-    assert stream.getheader("content-type", "").startswith("text/event-stream")
-    assert [message["id"] for message in messages(stream, 2)] == ["4", "5"]
-    stream.close()
+    with raw(service, "/v1/events", "text/event-stream", Last_Event_ID="3") as stream:
+        assert stream.getheader("content-type", "").startswith("text/event-stream")
+        assert [message["id"] for message in messages(stream, 2)] == ["4", "5"]
 
     head = service.get("/v1/events?limit=1", "auditor").position
-    stream = raw(service, f"/v1/events?after={head}", "text/event-stream")
-    with_card(service)
-    (message,) = messages(stream, 1)
+    with raw(service, f"/v1/events?after={head}", "text/event-stream") as stream:
+        with_card(service)
+        (message,) = messages(stream, 1)
     assert int(message["id"]) == head + 1
     assert json.loads(message["data"])["type"] == message["event"]
-    stream.close()
 
 
-def test_a_stream_of_a_card_that_does_not_exist_is_not_begun(service: Client, borrower: Person) -> None:
-    path = "/v1/cards/11111111-2222-4333-8444-555555555555/events"
-    for accept in ("text/event-stream", "application/x-ndjson", "application/json"):
-        assert raw(service, path, accept).status == 404
+@pytest.mark.parametrize("accept", ["text/event-stream", "application/x-ndjson", "application/json"])
+def test_a_stream_of_a_card_that_does_not_exist_is_not_begun(service: Client, accept: str) -> None:
+    with raw(service, "/v1/cards/11111111-2222-4333-8444-555555555555/events", accept) as answer:
+        assert answer.status == 404
+        answer.read()
 
 
 def test_a_stream_ends_when_the_service_is_told_to_stop(empty_database_url: str, tmp_path: Path) -> None:
-    with served(empty_database_url, tmp_path) as client:
-        stream = raw(client, "/v1/events", "text/event-stream")
-        assert stream.readline() == b"retry: 2000\n"
-    assert stream.read().replace(b": still here\n\n", b"").strip() == b""
+    with ExitStack() as stack:
+        with served(empty_database_url, tmp_path) as client:
+            stream = stack.enter_context(raw(client, "/v1/events", "text/event-stream"))
+            assert stream.readline() == b"retry: 2000\n"
+        assert stream.read().replace(b": still here\n\n", b"").strip() == b""
 
 
 # As of ----------------------------------------------------------------------------------------------------------------
@@ -303,6 +315,17 @@ def test_every_read_of_an_auditor_is_on_record_and_nobody_elses(service: Client,
     assert {read["subject"] for read in reads} == {"auditor"}
     assert reads[2]["path"] == path
     assert service.get("/v1/access-log", "operator").code == "role-not-permitted"
+
+
+def test_what_is_on_record_cannot_be_changed_or_removed(service: Client, borrower: Person) -> None:
+    service.read("/v1/events?limit=1")
+    for change in (
+        "delete from reads_on_record",
+        "update reads_on_record set subject = 'x'",
+        "truncate reads_on_record",
+    ):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            rows(service.dsn, change)
 
 
 def test_the_journal_and_its_trial_balance_are_read_page_by_page(service: Client, borrower: Person) -> None:

@@ -182,9 +182,7 @@ def test_counts_and_totals_can_be_counted_again_from_the_log(database_url: str) 
 # Whatever happens meanwhile -------------------------------------------------------------------------------------------
 
 
-def test_while_the_read_model_is_behind_no_day_is_closed(
-    database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_while_the_read_model_is_behind_no_day_is_closed(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(due_module, "WAIT_SECONDS", 0.05)
 
     async def story() -> None:

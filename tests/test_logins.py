@@ -406,7 +406,9 @@ def test_personal_facts_that_move_meanwhile_are_gathered_again(database_url: str
 
     answers = with_ledgers(database_url, story, processes=2)
     assert set(answers) <= {"ok", "busy"}
-    assert len(rows(database_url, "select version from personal_boxes where kind = 'personal'")) == 2 + answers.count("ok")
+    assert len(rows(database_url, "select version from personal_boxes where kind = 'personal'")) == 2 + answers.count(
+        "ok"
+    )
 
 
 def test_a_session_that_ends_while_an_act_waits_ends_the_act(database_url: str) -> None:

@@ -21,9 +21,10 @@ from ledger.refusals import REFUSALS
 ROWS = operations(in_sandbox=True)
 DOCUMENT = document(ROWS, "1")
 SCHEMAS: dict[str, Any] = DOCUMENT["components"]["schemas"]
-BODY_NAMES = {
-    each.__name__ for row in ROWS if row.body for each in (row.body, *row.body.variants.values())
-} | {"PayoutAccount", "IdentityDocument"}
+BODY_NAMES = {each.__name__ for row in ROWS if row.body for each in (row.body, *row.body.variants.values())} | {
+    "PayoutAccount",
+    "IdentityDocument",
+}
 PROPERTIES = {
     f"{name}.{field}": schema
     for name, whole in SCHEMAS.items()

@@ -140,7 +140,9 @@ def test_the_log_is_told_in_the_form_that_is_accepted(served: Served) -> None:
 
     assert [event["sequence"] for event in page.json()["data"]] == ["2"]
     assert "next_cursor" in page.json()
-    assert [json.loads(line)["sequence"] for line in lines.text.splitlines()] == ["2", "3"]
+    *told, trailer = map(json.loads, lines.text.splitlines())
+    assert [event["sequence"] for event in told] == ["2", "3"]
+    assert (trailer["kind"], trailer["count"]) == ("trailer", 2)
     assert lines.headers["ledger-position"] == "3"
     assert ledger.asked[-1][1][0].stream is None
 

@@ -308,9 +308,7 @@ def test_a_stop_or_a_lock_ends_the_session_before_an_advance_can_be_asked_for(se
         assert (refused.status, refused.code) == (401, "session-ended")
 
 
-def test_terms_of_ones_own_are_kept(
-    new_database: NewDatabase, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_terms_of_ones_own_are_kept(new_database: NewDatabase, tmp_path_factory: pytest.TempPathFactory) -> None:
     """A PIN lock leaves the web open but bars borrowing, advances rest on Monday mornings, cuts need no person."""
     folder = tmp_path_factory.mktemp("own-terms")
     terms = folder / "terms.toml"

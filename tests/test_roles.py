@@ -105,9 +105,7 @@ def test_a_token_that_is_not_needed_is_not_judged(served: tuple[TestClient, Stan
 
 
 @pytest.mark.parametrize("role", ["atm", "call-centre"])
-def test_machines_and_telephones_read_the_lockout_by_codes_only(
-    served: tuple[TestClient, StandIn], role: str
-) -> None:
+def test_machines_and_telephones_read_the_lockout_by_codes_only(served: tuple[TestClient, StandIn], role: str) -> None:
     row = next(row for row in ROWS if row.operation_id == "readLockout")
 
     told = served[0].request(**request_of(row, role)).json()

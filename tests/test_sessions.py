@@ -144,7 +144,6 @@ def test_a_session_in_use_ends_after_twelve_hours(database_url: str) -> None:
             minutes += 10
             await move(ledger, minutes=10)
             assert minutes <= 12 * 60, "it never ends"
-        await move(ledger, minutes=-0)
         return minutes, [await good(ledger, token)]
 
     assert with_ledgers(database_url, story) == (12 * 60, [False])

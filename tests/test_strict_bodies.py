@@ -181,9 +181,7 @@ def test_an_amount_has_one_spelling(served: Served, number: bytes) -> None:
      ("", "format")],
 )  # fmt: skip
 def test_a_day_has_one_spelling(served: Served, day: object, code: str) -> None:
-    answer = served[0].post(
-        REPAYMENTS, json={"amount": 1, "method": "internet", "value_date": day}, headers=KEYED
-    )
+    answer = served[0].post(REPAYMENTS, json={"amount": 1, "method": "internet", "value_date": day}, headers=KEYED)
 
     assert answer.json()["errors"] == [{"pointer": "/value_date", "code": code}]
 
@@ -197,9 +195,7 @@ def test_a_day_has_one_spelling(served: Served, day: object, code: str) -> None:
 def test_an_instant_has_its_offset(served: Served, instant: object, code: str) -> None:
     body = {"new_pin": "8352", "identity_document": {"kind": "passport", "verified_at": instant}}
 
-    answer = served[0].post(
-        f"/v1/cards/{CARD_ID}/pin-resets", json=body, headers={**KEYED, **bearer("counter")}
-    )
+    answer = served[0].post(f"/v1/cards/{CARD_ID}/pin-resets", json=body, headers={**KEYED, **bearer("counter")})
 
     assert answer.json()["errors"] == [{"pointer": "/identity_document/verified_at", "code": code}]
 

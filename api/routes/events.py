@@ -6,6 +6,7 @@ stream outlives the service.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
@@ -139,7 +140,10 @@ async def follow(exchange: Exchange, wanted: EventFilter, after: int) -> AsyncIt
             quiet = 0.0
             yield b"".join(server_sent(event) for event in found.events)
         if found.read_to >= found.head:
-            await events.moved(after, WAKE_SECONDS)
+            if wanted.recorded_to is None:
+                await events.moved(after, WAKE_SECONDS)
+            else:  # the log may have moved past the end of the range long ago
+                await asyncio.sleep(WAKE_SECONDS)
             quiet += WAKE_SECONDS
         if quiet >= HEARTBEAT_SECONDS:
             quiet = 0.0

@@ -33,10 +33,11 @@ class LoginActs(Parts):
     async def log_in_by_card(self, order: Instruction, card_number: str, pin: str) -> Answer:
         """Open a session by card number and PIN."""
         await self.refuse_during_outage(order, "login")
-        entry = await self.directory.card_by_number(card_number)
-        if entry is None:
-            return await self._try_unknown_number(order, card_number)
-        return await self._gathered(lambda: self._try_pin(order, entry, pin))
+        async with self._evenly(BadCredentials, CardLocked):
+            entry = await self.directory.card_by_number(card_number)
+            if entry is None:
+                return await self._try_unknown_number(order, card_number)
+            return await self._gathered(lambda: self._try_pin(order, entry, pin))
 
     async def _try_pin(self, order: Instruction, entry: CardEntry, pin: str) -> Answer:
         card_id, attempt_id = entry.card_id, uuid4()
@@ -76,11 +77,12 @@ class LoginActs(Parts):
     async def log_in_by_web(self, order: Instruction, web_id: str, password: str) -> Answer:
         """Open a session by Web-ID and password."""
         await self.refuse_during_outage(order, "login")
-        member_id = await self.directory.member_by_web_id(web_id.lower())
-        if member_id is None:
-            await self.room.run(lambda: self.room.vault.decoy("password"))
-            raise BadCredentials(remedy=RESET_PASSWORD)
-        return await self._gathered(lambda: self._try_password(order, member_id, password))
+        async with self._evenly(BadCredentials):
+            member_id = await self.directory.member_by_web_id(web_id.lower())
+            if member_id is None:
+                await self.room.run(lambda: self.room.vault.decoy("password"))
+                raise BadCredentials(remedy=RESET_PASSWORD)
+            return await self._gathered(lambda: self._try_password(order, member_id, password))
 
     async def _try_password(self, order: Instruction, member_id: UUID, password: str) -> Answer:
         attempt_id = uuid4()

@@ -154,10 +154,11 @@ class MemberActs(Parts):
 
     async def request_password_reset(self, order: Instruction, email: str, birth_date: date) -> Answer:
         """Mail a reset token where e-mail and birth date belong to one member; the answer never tells."""
-        for member_id in await self.directory.members_by_email(email):
-            personal = await self.directory.personal(member_id)
-            if personal is not None and personal.facts["birth_date"] == birth_date.isoformat():
-                await self._mail_reset(order, member_id, personal)
+        async with self._evenly():
+            for member_id in await self.directory.members_by_email(email):
+                personal = await self.directory.personal(member_id)
+                if personal is not None and personal.facts["birth_date"] == birth_date.isoformat():
+                    await self._mail_reset(order, member_id, personal)
         return Answer(0, {})
 
     async def send_password_reset_mail(self, order: Instruction, member_id: UUID) -> Answer:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import date
 from typing import Any
 from uuid import UUID
@@ -13,12 +16,14 @@ from ledger.calendar import business_day
 from ledger.desk import Act, Decision, Desk, GatheredStale
 from ledger.instruction import Answer, Instruction
 from ledger.lane import Lane
-from ledger.refusals import Busy, Maintenance, NotFound
+from ledger.refusals import Busy, Maintenance, NotFound, Refusal
 from ledger.store.directory import Directory, Personal
 from ledger.store.hashing import HashRoom
 from ledger.store.sessions import Doorkeeper
 
 _GATHERINGS_MAX = 5
+_HIDING_HASHES = 5
+"""PIN hashes that take longer than one of a password, the look-ups around it and a commit."""
 
 
 class Parts:
@@ -65,6 +70,21 @@ class Parts:
             except (GatheredStale, VerdictStale):
                 continue
         raise Busy(retry_after=1)
+
+    @asynccontextmanager
+    async def _evenly(self, *refusals: type[Refusal]) -> AsyncIterator[None]:
+        """Let these refusals take as long whether or not somebody is known; without any, whatever happens inside."""
+        began = time.monotonic()
+        hidden = not refusals
+        try:
+            yield
+        except refusals:
+            hidden = True
+            raise
+        finally:
+            if hidden:
+                until = began + _HIDING_HASHES * self.room.seconds_per_hash
+                await asyncio.sleep(max(0.0, until - time.monotonic()))
 
     async def _personal(self, member_id: UUID) -> Personal:
         personal = await self.directory.personal(member_id)

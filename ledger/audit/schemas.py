@@ -40,7 +40,7 @@ def schema_of(fact: type[Fact]) -> dict[str, Any]:
 
 def _without_prose(part: Any) -> Any:
     """Names and docstrings of classes are no part of what is promised."""
-    if isinstance(part, list):
+    if isinstance(part, list | tuple):
         return [_without_prose(each) for each in part]
     if not isinstance(part, dict):
         return part

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from operator import attrgetter
 
 from ledger.bench.following import Following
-from ledger.bench.rounds import Rounds, Spread
+from ledger.bench.rounds import Of, Rounds, Spread
 
 EMPTY, PLAIN, PLAIN_ONE = "empty endpoint, 64", "plain library, 64", "plain library, 1"
 INSERT_ONE, INSERT, LIBRARY_TX = "pgbench insert, 1", "pgbench insert, 16", "pgbench library's transaction, 16"
@@ -27,24 +28,32 @@ class Bar:
     measured: Spread
     at_most: bool
     gate: bool = False
+    trusted: bool = True
+    """False where one of the two sides answered errors: then its figures are those of something else."""
 
     @property
     def met(self) -> bool:
+        if not self.trusted:
+            return False
         return self.measured.median <= self.limit if self.at_most else self.measured.median >= self.limit
 
 
 def of_rounds(rounds: Rounds) -> Iterator[Bar]:
     """The bars that one run of rounds decides."""
-    cpu, rate = (lambda sample: sample.cpu), (lambda sample: sample.rate)
-    database, p50 = (lambda sample: sample.database_share), (lambda sample: sample.p50)
-    yield Bar("CPU of an act / empty endpoint", 2.5, rounds.ratio(OURS, EMPTY, cpu), at_most=True, gate=True)
-    yield Bar("acts a second / empty endpoint", 0.45, rounds.ratio(OURS, EMPTY, rate), at_most=False)
-    yield Bar("acts a second / plain library", 8, rounds.ratio(OURS, PLAIN, rate), at_most=False)
-    yield Bar("database CPU of an act / pgbench insert", 0.6, rounds.ratio(OURS, INSERT, database), at_most=True)
-    yield Bar("one card / spread, acts a second", 0.7, rounds.ratio(HOT, OURS, rate), at_most=False)
-    yield Bar("one client's time / plain library", 0.75, rounds.ratio(OURS_ONE, PLAIN_ONE, p50), at_most=True)
-    yield Bar("balances a second / unbatched look-up", 2, rounds.ratio(BALANCE, UNBATCHED, rate), at_most=False)
-    yield Bar("balance CPU, long card / short card", 1.3, rounds.ratio(LONG, SHORT, cpu), at_most=True)
+    cpu, rate, database, p50 = map(attrgetter, ("cpu", "rate", "database_share", "p50"))
+
+    def bar(name: str, limit: float, sides: tuple[str, str], of: Of, **said: bool) -> Bar:
+        at_most, gate = said.get("at_most", False), said.get("gate", False)
+        return Bar(name, limit, rounds.ratio(*sides, of), at_most, gate, not any(map(rounds.errors, sides)))
+
+    yield bar("CPU of an act / empty endpoint", 2.5, (OURS, EMPTY), cpu, at_most=True, gate=True)
+    yield bar("acts a second / empty endpoint", 0.45, (OURS, EMPTY), rate)
+    yield bar("acts a second / plain library", 8, (OURS, PLAIN), rate)
+    yield bar("database CPU of an act / pgbench insert", 0.6, (OURS, INSERT), database, at_most=True)
+    yield bar("one card / spread, acts a second", 0.7, (HOT, OURS), rate)
+    yield bar("one client's time / plain library", 0.75, (OURS_ONE, PLAIN_ONE), p50, at_most=True)
+    yield bar("balances a second / unbatched look-up", 2, (BALANCE, UNBATCHED), rate)
+    yield bar("balance CPU, long card / short card", 1.3, (LONG, SHORT), cpu, at_most=True)
 
 
 def of_following(following: Following, lag_p99: float) -> Iterator[Bar]:

@@ -144,5 +144,3 @@ def _folded(subscription: object, events: int) -> float:
             if number >= events:
                 break
     return events / (time.perf_counter() - began)
-
-

@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from itertools import count, cycle
 from typing import Any
 
+CUT_OFF = 0
+"""What stands for the status of an answer that did not come; its connection sends nothing more."""
 GRACE_SECONDS = 10.0
 """How long the last answers of a slice may take."""
 
@@ -65,7 +67,13 @@ class Connection:
         self.socket.sendall(request)
 
     def receive(self) -> int | None:
-        """The status of the answer, once it is whole; raises ConnectionError when the server hung up."""
+        """The status of the answer, once it is whole; `CUT_OFF` when the server hung up."""
+        try:
+            return self._received()
+        except ConnectionError:
+            return CUT_OFF
+
+    def _received(self) -> int | None:
         news = self.socket.recv(65536)
         if not news:
             raise ConnectionError("the server closed the connection")
@@ -138,9 +146,10 @@ def drive(connections: list[Connection], seconds: float) -> Told:
             now = time.perf_counter()
             told.statuses[status] += 1
             told.milliseconds.append((now - connection.sent_at) * 1000)
-            if now < deadline:
+            if now < deadline and status != CUT_OFF:
                 connection.send()
             else:
+                poll.unregister(number)
                 under_way -= 1
     told.seconds = time.perf_counter() - started
     poll.close()
@@ -156,10 +165,7 @@ def main() -> None:
         connections = connect(order, keys)
         _say({"ready": True})
         sys.stdin.readline()
-        try:
-            _say(drive(connections, order["seconds"]).as_json())
-        except ConnectionError as lost:
-            _say({"fault": str(lost)})
+        _say(drive(connections, order["seconds"]).as_json())
         for connection in connections:
             connection.socket.close()
 

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import psycopg
+from psycopg import sql
 
 from ledger.bench.servers import Database
 from ledger.faults import EnvironmentFault
@@ -62,7 +63,8 @@ class Floor:
 
     def _rows(self, connection: psycopg.Connection) -> int:
         # A sequence is read as it stands, whoever has committed; statistics come late.
-        row = connection.execute(f"select last_value from {self._name}_notification_id_seq".encode()).fetchone()
+        sequence = sql.Identifier(f"{self._name}_notification_id_seq")
+        row = connection.execute(sql.SQL("select last_value from {}").format(sequence)).fetchone()
         assert row is not None
         return int(row[0])
 

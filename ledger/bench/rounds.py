@@ -53,16 +53,18 @@ class Rounds:
 
 
 def run(arms: Sequence[Arm], folder: Path, *, rounds: int, seconds: float, told: Callable[[str], None]) -> Rounds:
-    """Measure; `rounds` are kept, one more warms up."""
+    """Measure until `rounds` are kept; one more warms up, and at most as many again are dropped."""
     done = Rounds({arm.name: [] for arm in arms})
-    for number in range(rounds + 1):
+    number = 0
+    while len(done.syncs) < rounds:
         turn = number % len(arms)
         sync = sync_milliseconds(folder)
         taken = {arm.name: arm.slice(seconds) for arm in (*arms[turn:], *arms[:turn])}
-        told(f"round {number} of {rounds}: sync {sync:.2f} ms" + (", thrown away" if number == 0 else ""))
-        if number == 0:
+        told(f"round {number}: sync {sync:.2f} ms")
+        number += 1
+        if number == 1:
             continue
-        if sync > SLOW_SYNC_MILLISECONDS and number < rounds:
+        if sync > SLOW_SYNC_MILLISECONDS and done.dropped < rounds:
             done.dropped += 1
             continue
         done.syncs.append(sync)

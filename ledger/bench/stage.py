@@ -51,9 +51,7 @@ class Stage:
 
     def login(self, seconds: float) -> Sample:
         """Logins by card and PIN, apart from the rounds: Argon2id takes a core of its own."""
-        bodies = [
-            json.dumps({"route": "card", "card_number": card.number, "pin": PIN}) for card in self.cards.login
-        ]
+        bodies = [json.dumps({"route": "card", "card_number": card.number, "pin": PIN}) for card in self.cards.login]
         kinds = [Kind("POST", ("/v1/sessions",), body=body) for body in bodies]
         arm = self._http("login", self.ledger, kinds, LOGIN_CONNECTIONS, turns=tuple(range(len(kinds))))
         before = self.load.created[self.ledger.port]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from ledger.projections.read_model import ReadModel
-from ledger.store.pages import PAGE, Connection, page_after
+from ledger.store.pages import Connection, Recorded, page_after
 
 _DIGEST = "select coalesce(sum(hashtextextended(t::text, 0)::numeric), 0), count(*) from {table} t"
 
@@ -33,33 +33,41 @@ async def rebuild(connection: Connection, model: ReadModel, told: Callable[[int]
         sql.SQL("create table {} (like {} including all)").format(sql.Identifier(fresh), sql.Identifier(model.name))
     )
     position = 0
-    while events := await page_after(connection, position):
+    while events := await _next_page(connection, model.name, position):
         async with connection.transaction():
             await model.apply(connection, events, fresh)
         position = events[-1].position
         told(position)
-        if len(events) < PAGE:
-            break
     return await _switch(connection, model, fresh, position)
+
+
+async def _next_page(connection: Connection, name: str, position: int) -> list[Recorded]:
+    """The next events, as far as the live table shows them: beyond, the two could not be compared.
+
+    A live table that stopped, or never ran, is no measure: then the next events of the log.
+    """
+    events = await page_after(connection, position)
+    row = await _standing(connection, name)
+    if row is None or row[1] != "following":
+        return events
+    return [event for event in events if event.position <= row[0]]
+
+
+async def _standing(connection: Connection, name: str) -> tuple[int, str] | None:
+    row: tuple[int, str] | None = await (
+        await connection.execute("select position, state from projections where name = %s", (name,))
+    ).fetchone()
+    return row
 
 
 async def _switch(connection: Connection, model: ReadModel, fresh: str, position: int) -> Rebuilt:
     """Catch up under the row that every page of the projector moves, compare, and change the tables over."""
     async with connection.transaction():
-        row = await (
-            await connection.execute(
-                "select position, state from projections where name = %s for update", (model.name,)
-            )
-        ).fetchone()
-        live = int(row[0]) if row is not None else 0
-        while position < live or (row is not None and row[1] == "failed"):
-            events = await page_after(connection, position)
-            if row is not None and row[1] == "following":
-                events = [event for event in events if event.position <= live]
-            if not events:
-                break
+        await connection.execute("select from projections where name = %s for update", (model.name,))
+        while events := await _next_page(connection, model.name, position):
             await model.apply(connection, events, fresh)
             position = events[-1].position
+        live = await _standing(connection, model.name)
         old, new = await _digest(connection, model.name), await _digest(connection, fresh)
         await connection.execute(sql.SQL("drop table {}").format(sql.Identifier(model.name)))
         await connection.execute(
@@ -71,7 +79,7 @@ async def _switch(connection: Connection, model: ReadModel, fresh: str, position
             " failed_error = null, updated_at = clock_timestamp()",
             (model.name, position),
         )
-    return Rebuilt(position, new[1], old == new and position == live)
+    return Rebuilt(position, new[1], old == new and live == (position, "following"))
 
 
 async def _digest(connection: Connection, table: str) -> tuple[object, int]:

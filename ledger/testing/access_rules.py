@@ -41,11 +41,13 @@ class AccessRules(Telling):
         new_pin_after=st.sampled_from([None, 4]),
     )
     def guess_patiently(self, rounds: int, gap_days: int, at: str, new_pin_after: int | None) -> None:
+        self.settle()
         self.tell(*directed.patient_guesser(rounds, gap_days, at, new_pin_after))
 
     @precondition(driver_can("time_is_free"))
     @rule(at=SURFACES)
     def guess_for_years(self, at: str) -> None:
+        self.settle()
         self.make_good()
         self.tell(*directed.patient_guesser(51, 8, at))
 
@@ -116,10 +118,11 @@ class AccessRules(Telling):
         self.tell(acts.ApproveLifting(number % len(self.model.access.stops), by))
 
     @precondition(has(lambda model: model.access.stops))
-    @rule(number=NUMBERS)
-    def lift(self, number: int) -> None:
+    @rule(number=NUMBERS, second=STAFF)
+    def lift(self, number: int, second: str) -> None:
+        """Ask and approve; by one person or by two."""
         stop = number % len(self.model.access.stops)
-        self.tell(*[acts.RequestLifting(stop), acts.ApproveLifting(stop)])
+        self.tell(acts.RequestLifting(stop), acts.ApproveLifting(stop, second))
 
     @rule(reason=st.sampled_from(SUSPENSION_REASONS))
     def suspend(self, reason: str) -> None:

@@ -124,7 +124,3 @@ class AccountRules(Telling):
         advances = len(self.model.advances)
         self.borrow(amount)
         self.tell(acts.ReverseAdvance(advances))
-
-    def owed(self) -> int:
-        seen = self.model.see()
-        return seen.principal + seen.interest + seen.late_damages

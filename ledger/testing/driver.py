@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Protocol
+from typing import Protocol, Self
 
 from ledger.testing.acts import Act, Opening, Outcome
 
@@ -56,6 +56,10 @@ class Driver(Protocol):
 
     def end(self) -> None:
         """The story is over; raises AssertionError where what is tested contradicts itself."""
+        ...
+
+    def fork(self) -> Self:
+        """The same once more, to go on with in another way; NotImplementedError where that cannot be."""
         ...
 
     def script(self) -> str:

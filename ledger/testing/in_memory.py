@@ -7,6 +7,7 @@ sessions with the epochs they were opened under, as `store/sessions.py` keeps th
 from __future__ import annotations
 
 import pickle
+from copy import copy
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Final, TypeVar
@@ -33,6 +34,7 @@ IDLE: Final = timedelta(minutes=15)
 ABSOLUTE: Final = timedelta(hours=12)
 STALE: Final = timedelta(minutes=16)
 CARD, MEMBER = UUID(int=1), UUID(int=2)
+FORKED: Final = ("_card", "_member", "_sessions", "_mails", "_stops", "_suspensions", "_advances", "_repayments")
 FULL_WIDTH_PIN: Final = "３７４９"
 
 
@@ -135,9 +137,13 @@ class InMemory:
         return ""
 
     def fork(self) -> InMemory:
-        """The same, to go on with in another way."""
-        copy: InMemory = pickle.loads(pickle.dumps(self, pickle.HIGHEST_PROTOCOL))  # noqa: S301 - our own bytes
-        return copy
+        fork = copy(self)
+        mutable = tuple(getattr(self, name) for name in FORKED)
+        copies = pickle.loads(pickle.dumps(mutable, pickle.HIGHEST_PROTOCOL))  # noqa: S301 - our own bytes
+        for name, value in zip(FORKED, copies, strict=True):
+            setattr(fork, name, value)
+        fork._events = list(self._events)
+        return fork
 
     # Logging in -------------------------------------------------------------------------------------------------------
 

@@ -51,6 +51,16 @@ class Telling(RuleBasedStateMachine):
             if good and not sessions[good[-1]].alive:
                 self.trial.tell(acts.UseSession(good[-1]))
 
+    def settle(self) -> None:
+        """Pay all that is owed."""
+        owed = self.owed()
+        if owed:
+            self.tell(acts.Repay(owed, "counter"))
+
+    def owed(self) -> int:
+        seen = self.model.see()
+        return seen.principal + seen.interest + seen.late_damages
+
     def teardown(self) -> None:
         if self.told is not None:
             self.told()

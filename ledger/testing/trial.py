@@ -5,7 +5,9 @@ What must stay true: a discrepancy tells everything that is needed to see it aga
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Iterable, Iterator
+from copy import copy
 from dataclasses import fields
 
 from ledger.testing.acts import Act, Opening, Outcome
@@ -57,6 +59,13 @@ class Trial:
     def tell_all(self, story: Iterable[Act]) -> None:
         for act in story:
             self.tell(act)
+
+    def fork(self) -> Trial:
+        """The same trial, to go on with in another way; only where the driver can be forked."""
+        branch = copy(self)
+        branch.driver, branch.story = self.driver.fork(), list(self.story)
+        branch.model = pickle.loads(pickle.dumps(self.model, pickle.HIGHEST_PROTOCOL))  # noqa: S301 - our own bytes
+        return branch
 
     def compare(self) -> None:
         """What can be read must be what the model expects."""
