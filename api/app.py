@@ -34,7 +34,7 @@ from api.paths import Paths
 from api.pipeline import Resource, deliver, refused
 from api.ports import Services
 from api.problems import catalogue, refusal_of_status
-from api.shutdown import told_of_signals
+from api.shutdown import ended_with_the_supervisor, told_of_signals
 from api.wiring import opened_services
 from ledger.audit.events import SCHEMAS
 from ledger.audit.schemas import published
@@ -94,7 +94,7 @@ def _lifespan(
             registry.register(services.metrics)
             app.state.services, app.state.metrics = services, registry
             _spare_the_collector()
-            with told_of_signals(services.stopping):
+            with told_of_signals(services.stopping), ended_with_the_supervisor():
                 yield
             services.stopping.set()
             await services.drain()

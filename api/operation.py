@@ -22,6 +22,8 @@ from ledger.forms import Judge
 from ledger.instruction import Answer
 from ledger.refusals import InputRefused
 
+THE_LOG = "log"
+"""What answers where no read model stands between: it is always as fresh as it gets, but it may not be far enough."""
 Handler = Callable[[Exchange], Awaitable[Answer | Reply | Response]]
 
 
@@ -65,7 +67,7 @@ class Operation:
     """The scope whose outage is told before the form of the fields."""
     at_login: bool = False
     reads: str | None = None
-    """The read model that answers: the request waits until that one is fresh enough."""
+    """The read model that answers, or THE_LOG: the request waits until that one is fresh enough."""
     media: tuple[str, ...] = ("application/json",)
     defaults: Mapping[str, Any] = field(init=False)
     parameters: Mapping[str, QueryParameter] = field(init=False)

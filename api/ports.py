@@ -80,6 +80,10 @@ class Freshness(Protocol):
         """Wait until the read model shows `position`, and what was acknowledged here on the stream; False if not."""
         ...
 
+    async def recorded(self, position: int, wait_seconds: float) -> bool:
+        """Wait until the log itself holds the position; False if not."""
+        ...
+
 
 class Balances(Protocol):
     async def balance(self, card_id: UUID, value_date: date | None, as_of: AsOf) -> Answer: ...

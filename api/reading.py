@@ -15,7 +15,7 @@ import msgspec
 from api import cursors
 from api.exchange import Exchange, Reply
 from api.fields import instant, instant_code, one_of
-from api.operation import QueryParameter
+from api.operation import THE_LOG, QueryParameter
 from api.ports import Page
 from ledger import forms
 from ledger.forms import Judge
@@ -135,16 +135,23 @@ PAGING = (
 
 
 async def wait_until_fresh(exchange: Exchange, read_model: str) -> None:
-    """Wait for what this process acknowledged on the stream, and for `Ledger-Min-Position`; raises ProjectionBehind."""
+    """Wait for what this process acknowledged on the stream, and for `Ledger-Min-Position`; raises ProjectionBehind.
+
+    The log itself holds whatever was acknowledged, but it may end before the position that is asked for.
+    """
     wanted = exchange.headers.get(MIN_POSITION_HEADER)
     if wanted is not None and not re.fullmatch(rb"[0-9]{1,15}", wanted):
         raise InputRefused(errors=[{"pointer": "/Ledger-Min-Position", "code": forms.FORMAT}])
     seconds = wait_seconds(exchange.header(b"prefer"))
     if seconds == 0:
         return
-    stream = exchange.ids.get("card_id") or exchange.ids.get("member_id")
-    position = None if wanted is None else int(wanted)
-    if not await exchange.services.freshness.reached(read_model, stream, position, seconds):
+    freshness, position = exchange.services.freshness, None if wanted is None else int(wanted)
+    if read_model == THE_LOG:
+        reached = position is None or await freshness.recorded(position, seconds)
+    else:
+        stream = exchange.ids.get("card_id") or exchange.ids.get("member_id")
+        reached = await freshness.reached(read_model, stream, position, seconds)
+    if not reached:
         raise ProjectionBehind
 
 

@@ -1,12 +1,13 @@
 """Stopping: what waits for the process must hear of the signal before the server starts to wait for it.
 
 What must stay true: a server drains requests before it ends the lifespan, so an open stream would hold it up. The
-signal itself must set the event that streams watch.
+signal itself must set the event that streams watch. A worker does not outlive the process that supervises it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
 import signal
 import threading
 from collections.abc import Iterator
@@ -35,6 +36,29 @@ def told_of_signals(stopping: asyncio.Event) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def ended_with_the_supervisor() -> Iterator[None]:
+    """Stop as on SIGTERM when the process that started this worker is gone, killed without a word to its children.
+
+    Orphans would go on serving, and hold the port against the next start.
+    """
+    supervisor = multiprocessing.parent_process()
+    if supervisor is None:
+        yield
+        return
+    loop = asyncio.get_running_loop()
+
+    def gone() -> None:
+        loop.remove_reader(supervisor.sentinel)
+        signal.raise_signal(signal.SIGTERM)
+
+    loop.add_reader(supervisor.sentinel, gone)
+    try:
+        yield
+    finally:
+        loop.remove_reader(supervisor.sentinel)
 
 
 def _pass_on(handler: Any, number: int, frame: FrameType | None) -> None:

@@ -9,11 +9,10 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
-import msgspec
 import psycopg
 import structlog
 
@@ -26,20 +25,18 @@ from ledger.faults import kind_and_place
 from ledger.folds import Folds
 from ledger.instruction import Answer
 from ledger.refusals import (
-    REFUSALS,
     Busy,
     CardExists,
     DatabaseUnavailable,
     IdempotencyKeyInUse,
-    IdempotencyKeyReused,
     Refusal,
     ResetTokenSpent,
     WebIdTaken,
 )
 from ledger.store.batch import Batch
-from ledger.store.log import Log, Outcome, Standing, StoredAnswer, UnclearCommit
-from ledger.store.mapper import encode
+from ledger.store.log import Log, Outcome, Standing, UnclearCommit
 from ledger.terms import TermsBook
+from ledger.turn import Decided, Waiting
 
 log = structlog.get_logger(__name__)
 
@@ -54,43 +51,13 @@ _REFUSED_CLAIMS: dict[str, type[Refusal]] = {
 }
 
 
-@dataclass(slots=True, eq=False)
-class _Waiting:
-    """An act in the queue and the caller who waits for it."""
-
-    act: Act
-    future: asyncio.Future[Answer]
-    clashes: int = 0
-    attempts: int = 0
-
-    @property
-    def watched(self) -> tuple[UUID, ...]:
-        """The streams that the act declares, and those whose epochs its caller's session rests on."""
-        return (*self.act.streams, *(stream for stream, _ in self.act.order.caller.epochs))
-
-    @property
-    def alone(self) -> bool:
-        """An act that clashed twice is decided under the lock, by itself, so that there is always progress."""
-        return self.clashes >= 2
-
-
-@dataclass(slots=True)
-class _Decided:
-    """An act as it was decided: its facts' events, its rows and what it will answer, once that stands."""
-
-    waiting: _Waiting
-    desk: Desk
-    outcome: dict[str, Any] | Refusal
-    events: list[Event] = field(default_factory=list)
-
-
 @dataclass(slots=True)
 class _Recorded:
     """A batch after its call: what became of each act, the head it was decided on, and the acts it had no room for."""
 
-    acts: list[tuple[_Decided, Outcome]]
+    acts: list[tuple[Decided, Outcome]]
     head: int
-    left: list[_Waiting]
+    left: list[Waiting]
 
 
 class Defect(Exception):
@@ -106,7 +73,7 @@ class Lane:
     def __init__(self, log: Log, terms: TermsBook, *, queue_max: int = 4096, streams_max: int = 20_000) -> None:
         self._log = log
         self._terms = terms
-        self._queue: deque[_Waiting] = deque()
+        self._queue: deque[Waiting] = deque()
         self._queue_max = queue_max
         self._folds = Folds(streams_max)
         self._streams_max = streams_max
@@ -146,7 +113,7 @@ class Lane:
         if self._draining or len(self._queue) >= self._queue_max:
             raise Busy(retry_after=1)
         key = act.order.key
-        waiting = _Waiting(act, asyncio.get_running_loop().create_future())
+        waiting = Waiting(act, asyncio.get_running_loop().create_future())
         waiting.future.add_done_callback(asyncio.Future.exception)  # heard, also where the caller went away
         if key is not None:
             if (key.subject, key.key) in self._keys_in_flight:
@@ -171,13 +138,13 @@ class Lane:
                 log.error("lane.failed", **kind_and_place(error))
                 self._fail(group, error)
 
-    def _next_group(self) -> list[_Waiting]:
+    def _next_group(self) -> list[Waiting]:
         group = [self._queue.popleft()]
         while self._queue and not group[0].alone and not self._queue[0].alone and len(group) < ACTS_MAX:
             group.append(self._queue.popleft())
         return group
 
-    async def _commit(self, group: list[_Waiting]) -> None:
+    async def _commit(self, group: list[Waiting]) -> None:
         """Decide and record the group; what cannot be settled now goes back to the head of the queue."""
         try:
             if group[0].alone:
@@ -196,7 +163,7 @@ class Lane:
             # Only here: what was recorded under the lock is committed when the lock is given up.
             self._settle_all(recorded)
 
-    async def _after_error(self, group: list[_Waiting], error: psycopg.Error) -> None:
+    async def _after_error(self, group: list[Waiting], error: psycopg.Error) -> None:
         """Nothing was recorded: repeat what may pass, halve what is a fault of the data, answer 503 to the rest."""
         self._forget(group)
         kind = (error.sqlstate or "08000")[:2]
@@ -205,15 +172,15 @@ class Lane:
         if kind in ("21", "22", "23", "54", "P0") or isinstance(error, psycopg.DataError):
             await self._halve(group, error)
         elif kind in ("40", "55") and all(waiting.attempts <= 3 for waiting in group):
-            self._queue.extendleft(reversed([waiting for waiting in group if not waiting.future.done()]))
+            self._queue.extendleft(reversed([waiting for waiting in group if not waiting.told]))
         else:
             log.warning("lane.database-unavailable", sqlstate=error.sqlstate)
             self._fail(group, DatabaseUnavailable(retry_after=1))
 
-    async def _halve(self, group: list[_Waiting], fault: Exception) -> None:
+    async def _halve(self, group: list[Waiting], fault: Exception) -> None:
         """Decide the halves of the group apart, until the one faulty act stands alone and fails alone."""
         self._forget(group)
-        left = [waiting for waiting in group if not waiting.future.done()]
+        left = [waiting for waiting in group if not waiting.told]
         if len(left) > 1:
             await self._commit(left[: len(left) // 2])
             await self._commit(left[len(left) // 2 :])
@@ -222,31 +189,28 @@ class Lane:
             log.error("lane.defect", **kind_and_place(cause))
             self._fail(left, cause)
 
-    def _fail(self, group: Iterable[_Waiting], error: Exception) -> None:
+    def _fail(self, group: Iterable[Waiting], error: Exception) -> None:
         self._forget(group)
         for waiting in group:
-            if not waiting.future.done():
-                waiting.future.set_exception(error)
+            waiting.fail(error)
 
-    def _forget(self, group: Iterable[_Waiting]) -> None:
+    def _forget(self, group: Iterable[Waiting]) -> None:
         for waiting in group:
             self._folds.forget(waiting.watched)
         self._folds.forget([ADOPTION_ID])
 
-    async def _decide_and_record(self, group: list[_Waiting]) -> _Recorded:
+    async def _decide_and_record(self, group: list[Waiting]) -> _Recorded:
         standing, versions = await self._bring_up(group)
-        decided: list[_Decided] = []
+        decided: list[Decided] = []
         events, left = 0, deque(group)
         while left and events < EVENTS_MAX:
             waiting = left.popleft()
-            if (stored := _stored_answer(waiting, standing)) is not None:
-                _settle_stored(waiting, stored)
+            if waiting.repeat(standing):
                 continue
             try:
                 decided.append(self._decide(waiting, standing))
             except STALE as stale:
-                if not waiting.future.done():
-                    waiting.future.set_exception(stale)
+                waiting.fail(stale)
                 continue
             events += len(decided[-1].events)
         batch = _batch_of(decided, standing, versions)
@@ -256,7 +220,7 @@ class Lane:
             outcomes = [Outcome(None, standing.head)] * len(decided)
         return _Recorded(list(zip(decided, outcomes, strict=True)), standing.head, list(left))
 
-    async def _bring_up(self, group: list[_Waiting]) -> tuple[Standing, dict[UUID, int]]:
+    async def _bring_up(self, group: list[Waiting]) -> tuple[Standing, dict[UUID, int]]:
         """Fetch what is new on the group's streams; with the standing, the version of each stream before the group."""
         streams = {ADOPTION_ID}
         for waiting in group:
@@ -267,7 +231,7 @@ class Lane:
         self._folds.shrink(len(streams))
         return standing, self._folds.versions(streams)
 
-    def _decide(self, waiting: _Waiting, standing: Standing) -> _Decided:
+    def _decide(self, waiting: Waiting, standing: Standing) -> Decided:
         """Let the act decide; raises Defect when it fails, or refuses after it recorded a fact."""
         act = waiting.act
         streams: dict[UUID, Aggregate | None] = {stream: self._folds.get(stream) for stream in waiting.watched}
@@ -276,7 +240,7 @@ class Lane:
         outcome: dict[str, Any] | Refusal
         try:
             desk.refuse_ended_session()
-            outcome = act.decide(desk)
+            outcome = waiting.found or act.decide(desk)
         except (Refusal, *STALE) as refusal:
             if any(aggregate is not None and aggregate.pending_events for aggregate in desk.streams.values()):
                 raise Defect("the act refused after it had recorded a fact") from refusal
@@ -286,7 +250,7 @@ class Lane:
             outcome = refusal
         except Exception as error:
             raise Defect("the decision failed") from error
-        return _Decided(waiting, desk, outcome, self._collect(desk, epochs))
+        return Decided(waiting, desk, outcome, self._collect(desk, epochs))
 
     def _collect(self, desk: Desk, epochs: dict[UUID, int]) -> list[Event]:
         """The act's events, the adoption of the terms first where they are new; raised epochs become rows."""
@@ -315,85 +279,41 @@ class Lane:
 
     def _settle_all(self, recorded: _Recorded) -> None:
         """Tell the callers whose acts stand; what clashed, and what found no room, comes first in the queue."""
-        again: list[_Waiting] = []
+        again: list[Waiting] = []
         for one, outcome in recorded.acts:
             if outcome.clash is None:
                 self._settle(one, outcome)
                 continue
             # What the streams of an act that clashed hold was never recorded.
             self._folds.forget(one.desk.streams)
-            if (refused := _REFUSED_CLAIMS.get(outcome.clash)) is not None:
-                _refuse(one.waiting, refused(), recorded.head)
-            elif outcome.clash == "card-number":
+            if outcome.clash == "card-number":
                 # The number drawn is another card's; deciding again with it could go on for ever.
-                one.waiting.future.set_exception(GatheredStale())
+                one.waiting.fail(GatheredStale())
+            elif (refused := _REFUSED_CLAIMS.get(outcome.clash)) is not None:
+                one.waiting.found = refused()
+                again.append(one.waiting)
             else:
                 one.waiting.clashes += 1
                 again.append(one.waiting)
         self._queue.extendleft(reversed([*again, *recorded.left]))
 
-    def _settle(self, one: _Decided, outcome: Outcome) -> None:
+    def _settle(self, one: Decided, outcome: Outcome) -> None:
         """Tell the caller; the act is committed, or needed no commit."""
         for event in one.events:
             self.acknowledged[event.originator_id] = outcome.position
             self.acknowledged.move_to_end(event.originator_id)
         while len(self.acknowledged) > self._streams_max:
             self.acknowledged.popitem(last=False)
-        if isinstance(one.outcome, Refusal):
-            _refuse(one.waiting, one.outcome, outcome.position)
-        elif not one.waiting.future.done():
-            one.waiting.future.set_result(Answer(outcome.position, one.outcome))
+        one.tell(outcome)
 
 
-def _refuse(waiting: _Waiting, refusal: Refusal, position: int | None) -> None:
-    refusal.position = position
-    if not waiting.future.done():
-        waiting.future.set_exception(refusal)
-
-
-def _stored_answer(waiting: _Waiting, standing: Standing) -> StoredAnswer | None:
-    key = waiting.act.order.key
-    return standing.answers.get((key.subject, key.key)) if key is not None else None
-
-
-def _settle_stored(waiting: _Waiting, stored: StoredAnswer) -> None:
-    """Answer a repeated request as the first one was answered."""
-    key = waiting.act.order.key
-    assert key is not None
-    body = msgspec.json.decode(stored.body)
-    if stored.fingerprint != key.fingerprint:
-        _refuse(waiting, IdempotencyKeyReused(), None)
-    elif stored.refusal is not None:
-        refusal = REFUSALS[stored.refusal](**body)
-        refusal.replayed = True
-        _refuse(waiting, refusal, stored.position)
-    elif not waiting.future.done():
-        waiting.future.set_result(Answer(stored.position, body, replayed=True))
-
-
-def _batch_of(decided: list[_Decided], standing: Standing, versions: dict[UUID, int]) -> Batch:
+def _batch_of(decided: list[Decided], standing: Standing, versions: dict[UUID, int]) -> Batch:
     batch = Batch(uuid4(), standing.clock_offset, acts=len(decided))
     adopting = False
     for number, one in enumerate(decided, start=1):
-        written = {event.originator_id for event in one.events}
-        adopting = adopting or ADOPTION_ID in written
+        adopting = adopting or ADOPTION_ID in one.written
         if adopting and one.events:
             # Behind an adoption that clashes nothing may stand.
             batch.touch(number, ADOPTION_ID, writes=False)
-        for stream in one.desk.streams:
-            batch.look(stream, versions.get(stream, 0))
-            batch.touch(number, stream, writes=stream in written)
-        for event in one.events:
-            batch.add_event(number, event.originator_id, event.originator_version, event.fact.topic, encode(event))
-        for table, row in one.desk.rows:
-            batch.add_row(number, table, row)
-        _add_key(batch, number, one)
+        one.write_to(batch, number, versions)
     return batch
-
-
-def _add_key(batch: Batch, number: int, one: _Decided) -> None:
-    key, outcome = one.waiting.act.order.key, one.outcome
-    if key is None or (isinstance(outcome, Refusal) and not outcome.stored):
-        return
-    refusal, body = (outcome.code, outcome.details) if isinstance(outcome, Refusal) else (None, outcome)
-    batch.add_key(number, key.subject, key.key, key.fingerprint, refusal, msgspec.json.encode(body))

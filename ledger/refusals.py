@@ -45,6 +45,11 @@ class Refusal(Exception):
         self.replayed = False
 
     @property
+    def kept(self) -> dict[str, Any]:
+        """What is stored of it under an idempotency key."""
+        return {**self.details, "remedy": self.remedy.code}
+
+    @property
     def en(self) -> str:
         return (type(self).__doc__ or "").strip()
 

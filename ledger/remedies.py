@@ -149,3 +149,6 @@ CHOOSE_ANOTHER_INSTANT = Remedy(
     "Name an instant or a position that the log has reached.",
     "記録の範囲内の日時または位置を指定してください。",
 )
+
+REMEDIES: dict[str, Remedy] = {each.code: each for each in tuple(globals().values()) if isinstance(each, Remedy)}
+"""Every remedy by its code: a stored refusal names its own."""

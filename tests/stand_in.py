@@ -83,6 +83,9 @@ class StandIn:
     async def reached(self, *_: object) -> bool:
         return self.reachable
 
+    async def recorded(self, *_: object) -> bool:
+        return self.reachable
+
     async def balance(self, *given: Any) -> Answer:
         self.asked.append(("balance", given, {}))
         return Answer(POSITION, self.examples["read_balance"])

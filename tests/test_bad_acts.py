@@ -195,3 +195,14 @@ def test_a_token_that_was_not_given_out_is_nobodys(server: Client, person: Perso
 
     assert told is not None
     assert (told.status, told.code) == (401, "unauthenticated")
+
+
+@pytest.mark.parametrize("now", ["9999-12-31T23:59:59Z", "2100-01-01T00:00:00Z", "2101-01-01T00:00:00+09:00"])
+def test_a_clock_that_cannot_be_put_back_is_not_put_where_no_calendar_reaches(server: Client, now: str) -> None:
+    headers = (JSON, ("Authorization", f"Bearer {server.token('operator')}"))
+
+    told = refused(server, request("PUT /v1/sandbox/clock", json.dumps({"now": now}).encode(), headers))
+
+    assert told is not None
+    assert (told.status, told.code) == (422, "input-format")
+    assert server.get("/v1/sandbox/clock", "operator").status == 200

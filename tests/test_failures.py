@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -24,11 +25,23 @@ from ledger.demo.server import Server
 from ledger.settings import Settings
 from ledger.store.embedded import EmbeddedPostgres
 
+COMMANDS = (
+    "token auditor", "tokens list", f"tokens revoke {UUID(int=1)}", "project", "projections list",
+    "projections retry balances", "db status", "db migrate", "close-day 2020-01-01", "replay", "audit verify",
+    f"explain {UUID(int=1)} --of principal", "journal export --format hledger",
+)  # fmt: skip
+"""Every command that opens data, but `serve` and what serves for a while."""
+
 
 def refused(*words: str, **environment: str) -> str:
-    """What `serve` says when it does not start: exit code 2, and one line that is no trace."""
+    """What `serve` says when it does not start."""
+    return unfit("serve", "--port", "0", *words, **environment)
+
+
+def unfit(*words: str, **environment: str) -> str:
+    """What a command says when it cannot begin: exit code 2, and one line that is no trace."""
     done = subprocess.run(
-        [sys.executable, "-c", "from ledger.cli import main; main()", "serve", "--port", "0", *words],
+        [sys.executable, "-c", "from ledger.cli import main; main()", *words],
         env=clean_environment() | environment,
         stdin=subprocess.DEVNULL,
         check=False,
@@ -69,6 +82,30 @@ def test_a_database_that_is_down_at_the_start_is_told(tmp_path: Path) -> None:
     said = refused("--database-url", "postgresql://127.0.0.1:1/nowhere", CARDLEDGER_KEY_FILE=str(tmp_path / "keys"))
     assert said.startswith("The database cannot be used: ")
     assert said.endswith(". Start it, or correct DATABASE_URL.")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_tells_at_once_that_the_database_is_down(command: str) -> None:
+    said = unfit(*command.split(), "--database-url", "postgresql://127.0.0.1:1/nowhere")
+    assert said.startswith("The database cannot be used: ")
+    assert "Connection refused" in said
+
+
+def test_no_command_works_on_a_schema_newer_than_the_program(data: Path) -> None:
+    with EmbeddedPostgres.at(data / "sandbox") as server:
+        with psycopg.connect(server.dsn) as connection:
+            connection.execute("insert into schema_migrations (version, name) values (9999, 'to come')")
+
+        said = [unfit(*command.split(), "--sandbox", "--data", str(data)) for command in COMMANDS]
+
+    assert all("has schema 9999" in line for line in said), said
+
+
+@pytest.mark.parametrize("url", ["Rose7-tulip", "postgresql://u:Rose7-tulip@[h/x", "postgresql://h/x?nope=Rose7-tulip"])
+def test_a_database_url_that_cannot_be_read_is_told_without_repeating_it(url: str, tmp_path: Path) -> None:
+    said = refused("--database-url", url, CARDLEDGER_KEY_FILE=str(tmp_path / "keys"))
+    assert "Rose7" not in said
+    assert said.endswith(" postgresql://USER@HOST:PORT/DATABASE.")
 
 
 def test_a_schema_newer_than_the_program_is_left_alone(data: Path) -> None:

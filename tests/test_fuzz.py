@@ -23,7 +23,7 @@ from api.operation import Operation
 from api.operations import operations
 from api.roles import ROLES
 
-EXAMPLES, MANY_EXAMPLES = 4, 300
+EXAMPLES, MANY_EXAMPLES = 2, 300
 CALLERS = (*ROLES, "anonymous")
 WANTED = [
     checks.status_code_conformance,
@@ -75,6 +75,8 @@ def sent(case: Case, victim: Victim, caller: str, real_ids: bool) -> None:
     if real_ids and case.path_parameters:
         known = {"card_id": victim.person.card_id, "member_id": victim.person.member_id}
         case.path_parameters.update({name: each for name, each in known.items() if name in case.path_parameters})
+    if case.headers and "Ledger-Min-Position" in case.headers:
+        headers["Prefer"] = "wait=0"  # a position that will never come is not waited for
     answer = case.call(headers=headers, timeout=20)
     assert answer.status_code < 500 or answer.status_code == 503, (case.operation.label, answer.status_code)
     case.validate_response(answer, checks=WANTED)

@@ -39,7 +39,7 @@ from ledger.aggregates.member import Member
 from ledger.application import Ledger
 from ledger.desk import Act, Desk
 from ledger.instruction import Answer
-from ledger.lane import EVENTS_MAX, Lane, _Waiting
+from ledger.lane import EVENTS_MAX, Lane
 from ledger.refusals import (
     Busy,
     CardLocked,
@@ -48,8 +48,10 @@ from ledger.refusals import (
     IdempotencyKeyReused,
     NotFound,
 )
+from ledger.remedies import CALL_CENTRE
 from ledger.store.batch import RECORD
 from ledger.store.log import Log
+from ledger.turn import Waiting
 
 Body = dict[str, Any]
 
@@ -430,10 +432,10 @@ def test_a_key_of_another_request_is_refused(database_url: str) -> None:
     assert rows(database_url, "select count(*) from idempotency") == [2]
 
 
-def test_a_refusal_under_a_key_is_given_again_with_its_details_and_position(database_url: str) -> None:
+def test_a_refusal_under_a_key_is_given_again_with_its_details_its_remedy_and_position(database_url: str) -> None:
     def refused() -> Act:
         def decide(desk: Desk) -> Body:
-            raise CardLocked(tries_left=0)
+            raise CardLocked(remedy=CALL_CENTRE, tries_left=0)
 
         return Act(order(key="k"), (), decide)
 
@@ -445,6 +447,7 @@ def test_a_refusal_under_a_key_is_given_again_with_its_details_and_position(data
 
     first, again = in_lane(database_url, story)
     assert (first.code, first.details, first.position, first.replayed) == ("card-locked", {"tries_left": 0}, 2, False)
+    assert first.remedy == again.remedy == CALL_CENTRE
     assert (again.code, again.details, again.position, again.replayed) == ("card-locked", {"tries_left": 0}, 2, True)
 
 
@@ -544,7 +547,7 @@ def test_an_act_decided_under_the_lock_is_answered_after_its_commit(database_url
     async def story(lane: Lane) -> Any:
         await lane.execute(enrol(member))
         rows(database_url, REFUSE_COMMIT)
-        waiting = _Waiting(change(member), asyncio.get_running_loop().create_future(), clashes=2)
+        waiting = Waiting(change(member), asyncio.get_running_loop().create_future(), clashes=2)
         lane._queue.append(waiting)
         lane._wake.set()
         return (await asyncio.gather(waiting.future, return_exceptions=True))[0]

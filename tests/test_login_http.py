@@ -230,6 +230,21 @@ def test_web_credentials_sent_again_under_their_key_change_and_count_nothing(ser
     assert topics(server.dsn, person.member) == [*before, "member.login-succeeded"]
 
 
+def test_what_was_answered_is_answered_again_even_to_whom_no_password_may_be_tried_now(server: Client) -> None:
+    person = with_web_id(server)
+    new = {"web_id": f"x{person.web_id}", "password": NEW_PASSWORD, "present_password": PASSWORD}
+    registered(server, person.member_id, by=logged_in(server, by_web(person.web_id)), Idempotency_Key="two", **new)
+    token = logged_in(server, by_web(new["web_id"], NEW_PASSWORD))
+    for _ in range(5):
+        server.post("/v1/sessions", None, by_web(new["web_id"], WRONG_PASSWORD))
+
+    again = registered(server, person.member_id, by=token, Idempotency_Key="two", **new)
+    other = registered(server, person.member_id, by=token, Idempotency_Key="three", **new)
+
+    assert (again.status, again.replayed) == (200, True)
+    assert other.code == "login-wait"
+
+
 def test_a_wrong_present_password_counts_as_at_the_login(server: Client) -> None:
     person = with_web_id(server)
     token = logged_in(server, by_web(person.web_id))

@@ -363,6 +363,24 @@ def test_a_web_id_is_given_to_one_of_those_who_ask_at_one_time(database_url: str
     assert rows(database_url, "select count(*) from credentials where kind = 'password'") == [1]
 
 
+def test_a_name_that_was_taken_is_refused_the_same_under_the_same_key(database_url: str) -> None:
+    """What the record function finds is stored like a refusal of the aggregate, even when the name is free again."""
+
+    async def story(ledger: Ledger) -> None:
+        first, second = await enrolled(ledger), await enrolled(ledger)
+        await ledger.set_web_credentials(order(), first, WEB_ID, PASSWORD, None)
+        with pytest.raises(WebIdTaken) as refused:
+            await ledger.set_web_credentials(order(key="name"), second, WEB_ID, PASSWORD, None)
+        await ledger.set_web_credentials(order(), first, "another.name", PASSWORD, None)
+        with pytest.raises(WebIdTaken) as again:
+            await ledger.set_web_credentials(order(key="name"), second, WEB_ID, PASSWORD, None)
+        assert (refused.value.replayed, again.value.replayed) == (False, True)
+        assert again.value.position == refused.value.position
+        await ledger.set_web_credentials(order(key="anew"), second, WEB_ID, PASSWORD, None)
+
+    with_ledgers(database_url, story)
+
+
 def test_a_member_gets_one_card_of_those_asked_for_at_one_time(database_url: str) -> None:
     async def story(one: Ledger, other: Ledger) -> list[str]:
         member = await enrolled(one)

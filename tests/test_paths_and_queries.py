@@ -9,6 +9,9 @@ import pytest
 from stand_in import CARD_ID, ENDED, MEMBER_ID, OTHER_ID, StandIn, bearer, serving
 from starlette.testclient import TestClient
 
+from api.operation import Operation
+from api.routes import books, events, reads
+
 Served = tuple[TestClient, StandIn]
 REPAYMENTS = f"/v1/cards/{CARD_ID}/repayments"
 JSON = {"Content-Type": "application/json"}
@@ -131,6 +134,20 @@ def test_a_read_waits_for_the_position_asked_for_or_says_that_it_is_behind() -> 
     assert (behind.status_code, behind.json()["code"], behind.headers["retry-after"]) == (503, "projection-behind", "1")
     assert as_it_is.status_code == 200
     assert no_position.status_code == 422
+
+
+READS_OF_A_POSITION = (*books.OPERATIONS, *events.OPERATIONS, *reads.OPERATIONS)
+ASKED_OF = {"card_id": CARD_ID, "member_id": MEMBER_ID}
+
+
+@pytest.mark.parametrize("row", READS_OF_A_POSITION, ids=lambda row: row.operation_id)
+def test_every_read_that_tells_a_position_waits_for_the_one_asked_for(row: Operation) -> None:
+    with serving() as (client, ledger):
+        ledger.reachable = False
+        url = row.path.format(**ASKED_OF) + ("?of=principal" if row.operation_id == "explainFigure" else "")
+        behind = client.get(url, headers={**bearer("auditor"), "Ledger-Min-Position": "9"})
+
+    assert (behind.status_code, behind.json()["code"], behind.headers["retry-after"]) == (503, "projection-behind", "1")
 
 
 def test_the_log_is_told_in_the_form_that_is_accepted(served: Served) -> None:

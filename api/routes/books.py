@@ -8,7 +8,7 @@ from __future__ import annotations
 from api.audit_answers import JournalLines, ReadsOnRecord, TrialBalance
 from api.cursors import opened
 from api.exchange import Exchange, Reply
-from api.operation import Operation
+from api.operation import THE_LOG, Operation
 from api.ports import fitted
 from api.read_answers import Projections
 from api.reading import AS_OF, PAGING, page_reply
@@ -74,6 +74,7 @@ OPERATIONS = (
         handler=read_access_log,
         query=PAGING,
         answer=ReadsOnRecord,
+        reads=THE_LOG,
     ),
     Operation(
         method="GET",
@@ -84,5 +85,6 @@ OPERATIONS = (
         permission="read projections",
         handler=read_projections,
         answer=Projections,
+        reads=THE_LOG,
     ),
 )

@@ -18,7 +18,7 @@ from starlette.responses import Response, StreamingResponse
 
 from api.cursors import opened
 from api.exchange import Exchange, Reply
-from api.operation import Operation
+from api.operation import THE_LOG, Operation
 from api.ports import EventFilter, EventPage, Page
 from api.read_answers import Events
 from api.reading import AFTER, PAGING, day_parameter, id_parameter, instant_parameter, page_reply, text_parameter
@@ -187,6 +187,7 @@ def _row(path: str, operation_id: str, summary: str, *more: Any) -> Operation:
         handler=read_events,
         query=(*more, *FILTERS),
         answer=Events,
+        reads=THE_LOG,
         media=(JSON, NDJSON, EVENT_STREAM),
         refusals=("cursor-invalid",),
     )

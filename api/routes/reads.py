@@ -10,7 +10,7 @@ from typing import Any
 from api.audit_answers import Explanation
 from api.cursors import opened
 from api.exchange import Exchange, Reply
-from api.operation import Operation
+from api.operation import THE_LOG, Operation
 from api.ports import fitted
 from api.problems import worded
 from api.read_answers import (
@@ -186,6 +186,7 @@ OPERATIONS = (
         permission="read",
         handler=read_member,
         answer=Member,
+        reads=THE_LOG,
     ),
     Operation(
         method="GET",
@@ -197,6 +198,7 @@ OPERATIONS = (
         handler=list_cards,
         query=PAGING,
         answer=Cards,
+        reads=THE_LOG,
     ),
     Operation(
         method="GET",
@@ -208,5 +210,6 @@ OPERATIONS = (
         handler=list_limit_change_requests,
         query=PAGING,
         answer=LimitChangeRequests,
+        reads=THE_LOG,
     ),
 )

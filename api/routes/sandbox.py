@@ -15,9 +15,10 @@ from api.ports import Sandbox, fitted
 from api.read_answers import Clock, Rows
 from ledger.aggregates.closed_days import DayNotOver
 from ledger.instruction import Answer
-from ledger.refusals import ClockBackward
+from ledger.refusals import ClockBackward, InputRefused
 
 TAG = "sandbox"
+LAST_YEAR = 2099
 
 
 def _sandbox(exchange: Exchange) -> Sandbox:
@@ -33,7 +34,10 @@ async def read_clock(exchange: Exchange) -> Reply:
 
 
 async def set_clock(exchange: Exchange) -> Reply:
-    return _told(await _sandbox(exchange).move_clock(exchange.taken(ClockSetting).now))
+    now = exchange.taken(ClockSetting).now
+    if now.year > LAST_YEAR:  # there is no way back, and near the end of the calendar nothing can be reckoned
+        raise InputRefused(errors=[{"pointer": "/now", "code": "range"}])
+    return _told(await _sandbox(exchange).move_clock(now))
 
 
 async def read_outbox(exchange: Exchange) -> Reply:

@@ -1,4 +1,5 @@
-"""The auditor's side: every fact as it is told outside, and any card or member as it was at any position.
+"""The auditor's side: facts as they are told outside, replay, recompute, drift, explanations, books for other programs.
 
-What must stay true: nothing here writes to the log, and no page is read under a long snapshot.
+What must stay true: nothing here writes to the log or to a read model, and the log is read in pages, each in a short
+transaction of its own.
 """

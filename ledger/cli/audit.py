@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
 import typer
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from ledger.audit.replay import Replay
     from ledger.settings import Settings
     from ledger.store.pages import Connection
-
-T = TypeVar("T")
 
 CANNOT_DECIDE = 3
 

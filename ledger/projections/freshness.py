@@ -58,6 +58,24 @@ class Freshness:
             await self._refresh()
         return True
 
+    async def recorded(self, position: int, wait_seconds: float) -> bool:
+        """Wait until the log itself holds the position; False if it does not by then."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + wait_seconds
+        while await self._head() < position:
+            left = deadline - loop.time()
+            if left <= 0:
+                return False
+            await asyncio.sleep(min(left, POLL_SECONDS))
+        return True
+
+    async def _head(self) -> int:
+        async with self._pool.connection() as connection:
+            query = "select coalesce(max(notification_id), 0) from ledger_events"
+            row = await (await connection.execute(query)).fetchone()
+        assert row is not None
+        return int(row[0])
+
     async def _refresh(self) -> None:
         async with self._pool.connection() as connection:
             rows = await (await connection.execute("select name, position from projections")).fetchall()

@@ -1,6 +1,7 @@
 """Which database a command works on: the embedded one of a data folder, or the one of a URL.
 
-What must stay true: one `serve` at a time runs on a data folder; any other command may join it there.
+What must stay true: one `serve` at a time runs on a data folder, and any other command may join it there; none works on
+a database that is newer than the program.
 """
 
 from __future__ import annotations
@@ -9,20 +10,41 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
 from ledger.faults import EnvironmentFault
 from ledger.settings import Settings
+from ledger.store import schema
 from ledger.store.embedded import EmbeddedPostgres
 from ledger.store.locks import FileLock
 
 
 @contextmanager
 def opened(settings: Settings) -> Iterator[Settings]:
-    """The settings with a database that runs: their URL, or that of the embedded server while this lasts."""
+    """The settings with a database that runs: their URL, or that of the embedded server while this lasts.
+
+    Raises EnvironmentFault, or what the driver raises for a database that is down: before a command has begun, and
+    before a pool tries again and again.
+    """
     if settings.database_url is not None:
+        _refuse_unreadable(settings.database_url)
+        schema.status(settings.dsn)
         yield settings
         return
     with EmbeddedPostgres.at(settings.place) as server:
+        schema.status(server.dsn)
         yield settings.model_copy(update={"database_url": server.dsn, "database_password_file": None})
+
+
+def _refuse_unreadable(url: str) -> None:
+    """Raise EnvironmentFault, without a word of the URL: it may hold a password, and so may the parser's complaint."""
+    try:
+        conninfo_to_dict(url)
+    except psycopg.ProgrammingError:
+        raise EnvironmentFault(
+            "The database URL cannot be read.", "Give it as postgresql://USER@HOST:PORT/DATABASE."
+        ) from None
 
 
 @contextmanager

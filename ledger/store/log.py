@@ -20,7 +20,11 @@ from ledger.instruction import IdempotencyKey
 from ledger.store.batch import RECORD, Batch
 from ledger.store.mapper import decode
 
-TIMEOUTS = "-c lock_timeout=5s -c statement_timeout=20s -c idle_in_transaction_session_timeout=5s"
+TIMEOUTS = (
+    "-c lock_timeout=5s -c statement_timeout=20s -c idle_in_transaction_session_timeout=5s"
+    # The record function looks after it took the lock: each of its statements must see what is committed by then.
+    r" -c default_transaction_isolation=read\ committed"
+)
 
 _BRING_UP = (
     "select kind, stream, number, word, bytes, fingerprint, subject, key, at, clock_offset"
@@ -72,6 +76,7 @@ class Log:
     def __init__(self, dsn: str) -> None:
         self._dsn = dsn
         self._connection: psycopg.AsyncConnection | None = None
+        self._locked = False
 
     async def connection(self) -> psycopg.AsyncConnection:
         if self._connection is None or self._connection.closed or self._connection.broken:
@@ -87,13 +92,21 @@ class Log:
 
     async def bring_up(self, streams: Mapping[UUID, int], keys: Iterable[IdempotencyKey]) -> Standing:
         """The present standing, the events of the streams after the versions given, and the keys' stored answers."""
-        connection = await self.connection()
         wanted = list(keys)
-        cursor = connection.cursor(binary=True)
-        await cursor.execute(
-            _BRING_UP,
-            (list(streams), list(streams.values()), [key.subject for key in wanted], [key.key for key in wanted]),
+        arguments = (
+            list(streams),
+            list(streams.values()),
+            [key.subject for key in wanted],
+            [key.key for key in wanted],
         )
+        connection = await self.connection()
+        try:
+            cursor = await connection.cursor(binary=True).execute(_BRING_UP, arguments)
+        except psycopg.OperationalError:
+            # A connection that was cut while it was idle is only noticed now; asking once more on a new one is safe.
+            if not connection.broken or self._locked:
+                raise
+            cursor = await (await self.connection()).cursor(binary=True).execute(_BRING_UP, arguments)
         standing: Standing | None = None
         async for kind, stream, number, word, content, fingerprint, subject, key, at, offset in cursor:
             if kind == 0:
@@ -164,4 +177,8 @@ class Log:
         connection = await self.connection()
         async with connection.transaction():
             await connection.execute("select from log_head for update")
-            yield
+            self._locked = True
+            try:
+                yield
+            finally:
+                self._locked = False

@@ -19,14 +19,14 @@ class AccessRules(Telling):
 
     # Logging in -------------------------------------------------------------------------------------------------------
 
-    @rule(secret=st.sampled_from(["wrong", "right", "wrong", "old", "full-width"]), at=SURFACES)
-    def try_pin(self, secret: str, at: str) -> None:
-        self.tell(acts.TryPin(secret, at))
+    @rule(typed=st.sampled_from(["wrong", "right", "wrong", "old", "full-width"]), at=SURFACES)
+    def try_pin(self, typed: str, at: str) -> None:
+        self.tell(acts.TryPin(typed, at))
 
-    @rule(secret=st.sampled_from(["right", "wrong", "right", "old"]), times=st.integers(1, 4))
-    def try_password(self, secret: str, times: int) -> None:
-        for _ in range(times if secret == "wrong" else 1):
-            self.tell(acts.TryPassword(secret))
+    @rule(typed=st.sampled_from(["right", "wrong", "right", "old"]), times=st.integers(1, 4))
+    def try_password(self, typed: str, times: int) -> None:
+        for _ in range(times if typed == "wrong" else 1):
+            self.tell(acts.TryPassword(typed))
 
     @precondition(has(lambda model: model.access.sessions))
     @rule(number=NUMBERS)
@@ -71,15 +71,15 @@ class AccessRules(Telling):
     def reset_pin(self, by: str, new: str, document: str) -> None:
         self.tell(acts.ResetPin(by, new, document))
 
-    @rule(secret=st.sampled_from(["right", "old"]), at=SURFACES)
-    def set_new_pin(self, secret: str, at: str) -> None:
+    @rule(typed=st.sampled_from(["right", "old"]), at=SURFACES)
+    def set_new_pin(self, typed: str, at: str) -> None:
         """The common way; then one of the two PINs."""
-        self.tell(acts.ResetPin(), acts.TryPin(secret, at))
+        self.tell(acts.ResetPin(), acts.TryPin(typed, at))
 
-    @rule(minutes=st.sampled_from([0, 4, 16]), secret=st.sampled_from(["right", "old"]))
-    def set_new_password(self, minutes: int, secret: str) -> None:
+    @rule(minutes=st.sampled_from([0, 4, 16]), typed=st.sampled_from(["right", "old"]))
+    def set_new_password(self, minutes: int, typed: str) -> None:
         mails = len(self.model.access.mails)
-        self.tell(acts.MailReset(), acts.Wait(minutes), acts.CompleteReset(mails), acts.TryPassword(secret))
+        self.tell(acts.MailReset(), acts.Wait(minutes), acts.CompleteReset(mails), acts.TryPassword(typed))
 
     @rule()
     def make_good(self) -> None:

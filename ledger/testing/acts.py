@@ -14,7 +14,7 @@ from typing import Any
 
 from ledger.money import Yen
 
-Secret = str
+Typed = str
 """`right`; `wrong`: never a secret of this member; `old`: the one before the present one; a PIN also `full-width`."""
 
 
@@ -28,6 +28,11 @@ class Opening:
     due_day: int | str = 5
     interest_free: bool = False
     payout_account: bool = True
+
+    def __str__(self) -> str:
+        extras = ["interest-free"] * self.interest_free + ["no payout account"] * (not self.payout_account)
+        told = [f"a card of {self.credit_limit} yen at {self.annual_rate_bps} bp, due day {self.due_day}", *extras]
+        return ", ".join(told) + f", from {self.starts.isoformat()}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +79,7 @@ OK = Outcome("ok")
 class TryPin(Act):
     """Log in by card number and PIN, at `web`, `app` or `atm`."""
 
-    secret: Secret
+    typed: Typed
     at: str = "web"
 
 
@@ -82,7 +87,7 @@ class TryPin(Act):
 class TryPassword(Act):
     """Log in by Web-ID and password."""
 
-    secret: Secret
+    typed: Typed
 
 
 @dataclass(frozen=True, slots=True)

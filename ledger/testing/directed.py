@@ -43,11 +43,14 @@ def stayer(session: int, minutes: int, times: int) -> Iterator[Act]:
 def stories() -> dict[str, list[Act]]:
     """Each of them once, by what it brings to its limit."""
     return {
-        "three wrong PINs in a row": [acts.TryPin("wrong", at) for at in ("web", "atm", "app")] + [acts.TryPin("right")],
+        "three wrong PINs in a row": [
+            *(acts.TryPin("wrong", at) for at in ("web", "atm", "app")),
+            acts.TryPin("right"),
+        ],
         "ten wrong PINs in thirty days": [*patient_guesser(6, 1, "atm")],
         "ten wrong passwords": [*password_guesser(10), acts.TryPassword("right"), acts.TryPin("right")],
         "twelve hours in one session": [acts.TryPin("right"), *stayer(0, 14, 52)],
-        "four mails in an hour": [acts.MailReset()] * 4 + [acts.Wait(60), acts.MailReset()],
+        "four mails in an hour": [*[acts.MailReset()] * 4, acts.Wait(60), acts.MailReset()],
     }
 
 

@@ -46,22 +46,22 @@ def _settle(model: Model) -> list[Act]:
 
 
 ALPHABET: Final[Mapping[str, Letter]] = {
-    "wrong PIN": lambda model: [acts.TryPin("wrong")],
-    "wrong PIN at an ATM": lambda model: [acts.TryPin("wrong", "atm")],
-    "right PIN": lambda model: [acts.TryPin("right")],
-    "new PIN": lambda model: [acts.ResetPin()],
-    "wrong password": lambda model: [acts.TryPassword("wrong")],
-    "right password": lambda model: [acts.TryPassword("right")],
+    "wrong PIN": lambda _: [acts.TryPin("wrong")],
+    "wrong PIN at an ATM": lambda _: [acts.TryPin("wrong", "atm")],
+    "right PIN": lambda _: [acts.TryPin("right")],
+    "new PIN": lambda _: [acts.ResetPin()],
+    "wrong password": lambda _: [acts.TryPassword("wrong")],
+    "right password": lambda _: [acts.TryPassword("right")],
     "session used": _newest_session,
-    "stop": lambda model: [acts.StopCard("lost")],
+    "stop": lambda _: [acts.StopCard("lost")],
     "stop lifted": _lift,
-    "suspension": lambda model: [acts.Suspend("own-wish")],
+    "suspension": lambda _: [acts.Suspend("own-wish")],
     "suspension ended": _resume,
     "advance": _draw,
-    "repayment": lambda model: [acts.Repay(3_000)],
+    "repayment": lambda _: [acts.Repay(3_000)],
     "settlement": _settle,
-    "a day later": lambda model: [acts.Wait(DAY)],
-    "31 days later": lambda model: [acts.Wait(31 * DAY)],
+    "a day later": lambda _: [acts.Wait(DAY)],
+    "31 days later": lambda _: [acts.Wait(31 * DAY)],
 }
 
 

@@ -5,19 +5,49 @@ What must stay true: the same seed tells the same lives to the same policy.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from hypothesis import HealthCheck, Phase, Verbosity, seed, settings
-from hypothesis.errors import Flaky
+from hypothesis.errors import FlakyFailure
 from hypothesis.stateful import run_state_machine_as_test
 
+from ledger.testing.acts import Act, Opening
 from ledger.testing.driver import Driver
 from ledger.testing.machine import machine
 from ledger.testing.policy import Policy
-from ledger.testing.trial import Discrepancy
+from ledger.testing.trial import Discrepancy, Trial
 
 BATCH = 10
 """Lives under one seed. Hypothesis soon goes on from lives it has already told; a fresh seed tells others."""
+
+
+def tell_on_purpose(
+    driver: Driver, story: Sequence[Act], opening: Opening, *, policy: Policy | None = None
+) -> Discrepancy | None:
+    """Tell one story; where it is answered otherwise, the shortest part of it that still is."""
+    try:
+        trial = Trial(driver, opening, policy)
+        trial.tell_all(story)
+        trial.end()
+    except Discrepancy as found:
+        return _shortened(driver, found, policy)
+    return None
+
+
+def _shortened(driver: Driver, found: Discrepancy, policy: Policy | None) -> Discrepancy:
+    """Leave out halves, quarters and at last single acts, as long as something is found without them."""
+    size = len(found.story) // 2
+    while size:
+        for first in range(0, len(found.story), size):
+            shorter = found.story[:first] + found.story[first + size :]
+            try:
+                Trial(driver, found.opening, policy).tell_all(shorter)
+            except Discrepancy as again:
+                found = again
+                break
+        else:
+            size //= 2
+    return found
 
 
 def explore(
@@ -54,7 +84,7 @@ def explore(
             run_state_machine_as_test(seed(seeded + begun)(telling), settings=chosen)
         except Discrepancy as found:
             return found
-        except Flaky as flaky:
+        except FlakyFailure as flaky:
             # Where the clock is shared, a story may depend on the day it began on: the last one that showed it counts.
             return next(each for each in reversed(flaky.exceptions) if isinstance(each, Discrepancy))
     return None

@@ -148,12 +148,10 @@ class InMemory:
     # Logging in -------------------------------------------------------------------------------------------------------
 
     def try_pin(self, act: acts.TryPin) -> Outcome:
-        if act.secret == "full-width" and forms.pin(FULL_WIDTH_PIN) is not None:
+        if act.typed == "full-width" and forms.pin(FULL_WIDTH_PIN) is not None:
             raise refusals.InputNotHalfWidth
         card, present = self._by(self._card, act.at), self._pin_generation
-        # The verdict on the old PIN was made before the new one was set; the attempt is decided after it.
-        verdicts = [(act.secret == "right", present)] if act.secret != "old" else [(True, present - 1), (False, present)]
-        for right, generation in verdicts:
+        for right, generation in _verdicts(act.typed, present):
             try:
                 refusal = card.decide_pin_attempt(
                     attempt_id=self._attempt_id(), right=right, generation=generation, terms=self._terms
@@ -165,8 +163,7 @@ class InMemory:
 
     def try_password(self, act: acts.TryPassword) -> Outcome:
         member, present = self._by(self._member, "web"), self._password_generation
-        verdicts = [(act.secret == "right", present)] if act.secret != "old" else [(True, present - 1), (False, present)]
-        for right, generation in verdicts:
+        for right, generation in _verdicts(act.typed, present):
             try:
                 refusal = member.decide_password_attempt(
                     attempt_id=self._attempt_id(),
@@ -321,6 +318,11 @@ class InMemory:
         news: list[Event] = [*self._card.collect_events(), *self._member.collect_events()]  # type: ignore[list-item]
         self._events += news
         return news
+
+
+def _verdicts(typed: str, present: int) -> list[tuple[bool, int]]:
+    """What the hashes say, and for which generation: on the old secret one was made before the new one was set."""
+    return [(True, present - 1), (False, present)] if typed == "old" else [(typed == "right", present)]
 
 
 def _refused(refusal: Refusal) -> Outcome:

@@ -12,8 +12,8 @@ from typing import Final
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize
 
-from ledger.testing.account_rules import AccountRules
 from ledger.testing.access_rules import AccessRules
+from ledger.testing.account_rules import AccountRules
 from ledger.testing.acts import Opening
 from ledger.testing.driver import Driver
 from ledger.testing.policy import Policy

@@ -73,11 +73,11 @@ class Secrets:
         """A new PIN must not lie in the number."""
         self._card_number = number
 
-    def pin(self, secret: str) -> str:
+    def pin(self, typed: str) -> str:
         """`right`, `wrong`, `old` or `full-width`."""
-        if secret == "full-width":
+        if typed == "full-width":
             return FULL_WIDTH_PIN
-        return self._fresh_pin(1) if secret == "wrong" else self._pins[-1 if secret == "right" else -2]
+        return self._fresh_pin(1) if typed == "wrong" else self._pins[-1 if typed == "right" else -2]
 
     def new_pin(self, new: str) -> str:
         """`another`, the `present` one or a `common` one."""
@@ -86,10 +86,10 @@ class Secrets:
     def pin_is_set(self, pin: str) -> None:
         self._pins.append(pin)
 
-    def password(self, secret: str) -> str:
-        if secret == "wrong":
+    def password(self, typed: str) -> str:
+        if typed == "wrong":
             return WRONG_PASSWORD
-        return self._password(self._passwords if secret == "right" else self._passwords - 1)
+        return self._password(self._passwords if typed == "right" else self._passwords - 1)
 
     def new_password(self, new: str) -> str:
         return COMMON_PASSWORD if new == "common" else self._password(self._passwords + 1)

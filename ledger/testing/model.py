@@ -5,6 +5,7 @@ What must stay true: it imports nothing that decides in the ledger, and follows 
 
 from __future__ import annotations
 
+from collections.abc import Sized
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
@@ -70,16 +71,23 @@ class Model:
 
     def knows(self, act: Act) -> bool:
         """Whether the act speaks of things that there are, and that the model can follow."""
-        made = {"session": self.access.sessions, "stop": self.access.stops, "suspension": self.access.suspensions,
-                "mail": self.access.mails, "advance": self.advances,
-                "repayment": self.reversed_repayments}  # fmt: skip
+        made: dict[str, Sized] = {
+            "session": self.access.sessions,
+            "stop": self.access.stops,
+            "suspension": self.access.suspensions,
+            "mail": self.access.mails,
+            "advance": self.advances,
+            "repayment": self.reversed_repayments,
+        }
         spoken = ((things, getattr(act, name, None)) for name, things in made.items())
         if any(number is not None and not 0 <= number < len(things) for things, number in spoken):
             return False
         match act:
-            case acts.TryPin(secret="old"):
+            case acts.Wait(minutes=0):
+                return False  # a shared clock has gone on
+            case acts.TryPin(typed="old"):
                 return self.access.has_old_pin
-            case acts.TryPassword(secret="old"):
+            case acts.TryPassword(typed="old"):
                 return self.access.has_old_password
             case acts.ReverseAdvance():
                 return self.advances[act.advance].state != "confirmed" or self._is_last("advance", act.advance)
@@ -112,11 +120,11 @@ class Model:
     # Logging in -------------------------------------------------------------------------------------------------------
 
     def try_pin(self, act: acts.TryPin) -> Outcome:
-        if act.secret == "full-width":
+        if act.typed == "full-width":
             return Outcome("input-not-half-width")
         if self.access.locked:
             return Outcome("card-locked")
-        if act.secret != "right":
+        if act.typed != "right":
             left = self.access.count_wrong_pin(self.now)
             return Outcome("bad-credentials" if left > 0 else "card-locked",
                            {"tries_left": left} if left > 0 and act.at == "atm" else {})  # fmt: skip
@@ -131,7 +139,7 @@ class Model:
             return Outcome("web-login-locked")
         if access.waiting(self.now):
             return Outcome("login-wait")
-        if act.secret != "right":
+        if act.typed != "right":
             access.count_wrong_password(self.now)
             return Outcome("web-login-locked" if access.web_locked else "bad-credentials")
         if access.locked or access.stopped:

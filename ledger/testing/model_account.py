@@ -69,7 +69,7 @@ class MoneyModel:
     # Reckoning --------------------------------------------------------------------------------------------------------
 
     def owed(self, on: date) -> Owed:
-        """Every day after the last payment, once: interest, or damages from the day after the oldest missed due date."""
+        """Every day after the last payment once: interest, or damages from the day after the oldest missed due date."""
         interest = damages = bearing = 0
         changes = dict(self.bearing)
         late_after = self.missed[0][0] if self.missed else date.max
@@ -108,7 +108,7 @@ class MoneyModel:
         nominal = nominal_due(self.due_day, self.due[0], 1)
         self.due, self.paid_in_window = (nominal, shifted(nominal), self.due[1] + DAY), 0
 
-    # Acts, on a day whose eve was judged --------------------------------------------------------------------------------
+    # Acts, on a day whose eve was judged ------------------------------------------------------------------------------
 
     def draw(self, amount: int, on: date) -> None:
         self.principal += amount

@@ -38,7 +38,7 @@ class OnPostgres:
     """A ledger that is open from `__enter__` to `__exit__`, on the database of a sandbox."""
 
     past_the_door = False
-    time_is_free = True
+    time_is_free = False
     closes_days = False
 
     def __init__(self, dsn: str, keys: Keyring, terms: TermsBook | None = None) -> None:
@@ -119,13 +119,13 @@ class OnPostgres:
     # Logging in -------------------------------------------------------------------------------------------------------
 
     def try_pin(self, act: acts.TryPin) -> Outcome:
-        pin = self._secrets.pin(act.secret)
+        pin = self._secrets.pin(act.typed)
         if forms.holds_full_width(pin):  # told at the door of the service
             raise refusals.InputNotHalfWidth
         return self._let_in(self._ledger.log_in_by_card(self._anonymous(act.at), self._number, pin))
 
     def try_password(self, act: acts.TryPassword) -> Outcome:
-        password = self._secrets.password(act.secret)
+        password = self._secrets.password(act.typed)
         return self._let_in(self._ledger.log_in_by_web(self._anonymous("web"), self._web_id, password))
 
     def _let_in(self, login: Coroutine[Any, Any, Answer]) -> Outcome:
@@ -249,12 +249,12 @@ class OnPostgres:
         return _instruction(caller)
 
     def _card(self) -> Card:
-        card = self._ledger.repository.get(self._card_id)
+        card: object = self._ledger.repository.get(self._card_id)
         assert isinstance(card, Card)
         return card
 
     def _member(self) -> Member:
-        member = self._ledger.repository.get(self._member_id)
+        member: object = self._ledger.repository.get(self._member_id)
         assert isinstance(member, Member)
         return member
 

@@ -6,7 +6,7 @@ What must stay true: they are written here by hand and never read from the terms
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import Self
+from typing import Any, Self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +30,7 @@ class Policy:
         """The names that `changed` takes."""
         return tuple(each.name for each in fields(cls) if each.name != "password_waits_seconds")
 
-    def changed(self, **numbers: int) -> Self:
+    def changed(self, **numbers: Any) -> Self:
         """Another policy; ValueError for a name that it does not have."""
         unknown = numbers.keys() - set(self.numbers())
         if unknown:

@@ -5,8 +5,8 @@ What must stay true: whatever a strategy yields is of the form that the service 
 
 from __future__ import annotations
 
-from datetime import date, datetime, time, timedelta
-from typing import Any
+from datetime import date, datetime, time
+from typing import Any, Final
 
 from hypothesis import strategies as st
 
@@ -75,9 +75,7 @@ def members(*, annual_income: st.SearchStrategy[int] | None = None) -> st.Search
     )
 
 
-def instants(
-    first: date = date(2019, 11, 1), last: date = date(2024, 12, 31)
-) -> st.SearchStrategy[datetime]:
+def instants(first: date = date(2019, 11, 1), last: date = date(2024, 12, 31)) -> st.SearchStrategy[datetime]:
     """Times of day in Japan, on the full hour."""
     return st.builds(
         lambda day, hour: datetime.combine(day, time(hour), JST), st.dates(first, last), st.integers(0, 23)
@@ -133,3 +131,5 @@ def sequences(*, longest: int = 30) -> st.SearchStrategy[list[Act]]:
     )
 
 
+EXAMPLE_OPENING: Final = Opening(datetime(2023, 12, 4, 9, tzinfo=JST))
+"""A card as good as any, some weeks before a leap year."""

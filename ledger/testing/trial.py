@@ -8,8 +8,9 @@ from __future__ import annotations
 import pickle
 from collections.abc import Iterable, Iterator
 from copy import copy
-from dataclasses import fields
+from dataclasses import fields, replace
 
+from ledger.faults import EnvironmentFault
 from ledger.testing.acts import Act, Opening, Outcome
 from ledger.testing.driver import Driver, Seen
 from ledger.testing.model import Model
@@ -36,9 +37,9 @@ class Trial:
 
     def __init__(self, driver: Driver, opening: Opening, policy: Policy | None = None) -> None:
         self.driver = driver
-        self.opening = opening
+        self.opening = replace(opening, starts=driver.begin(opening))
         self.story: list[Act] = []
-        self.model = Model(opening, driver.begin(opening), policy or Policy())
+        self.model = Model(self.opening, self.opening.starts, policy or Policy())
         self.compare()
 
     def tell(self, act: Act) -> Outcome | None:
@@ -49,6 +50,8 @@ class Trial:
         expected = self.model.perform(act)
         try:
             answered = self.driver.perform(act)
+        except EnvironmentFault:
+            raise
         except Exception as fault:
             raise self._discrepancy(f"expected {expected}, but it broke: {fault!r}") from fault
         if not expected.agrees_with(answered):
@@ -71,6 +74,8 @@ class Trial:
         """What can be read must be what the model expects."""
         try:
             seen = self.driver.see()
+        except EnvironmentFault:
+            raise
         except Exception as fault:
             raise self._discrepancy(f"it could not be read: {fault!r}") from fault
         differences = list(_differences(self.model.see(), seen))
@@ -85,7 +90,8 @@ class Trial:
             raise self._discrepancy(f"it contradicts itself: {fault}") from fault
 
     def _discrepancy(self, what: str) -> Discrepancy:
-        return Discrepancy(what, self.opening, tuple(self.story), self.driver.script())
+        script = self.driver.script()
+        return Discrepancy(what, self.opening, tuple(self.story), f"{script}# {what}\n" if script else "")
 
 
 def _differences(expected: Seen, seen: Seen) -> Iterator[str]:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from planted.lockout import NEVER
-from planted.soil import Soil, bug
-
 from ledger import refusals
 from ledger.aggregates import web_login
 from ledger.aggregates.access import Access, BorrowingResumed, CardAccess, CardStopped, StopLifted
 from ledger.aggregates.pin import CardLocked, PinReset
 from ledger.aggregates.web_login import LoginSucceeded, MemberWebLogin, PasswordReset, WebLogin
+from planted.lockout import NEVER
+from planted.soil import Soil, bug
 
 # Passwords ------------------------------------------------------------------------------------------------------------
 

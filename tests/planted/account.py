@@ -6,8 +6,6 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from planted.soil import Soil, bug
-
 from ledger import interest, refusals
 from ledger.aggregates import schedule, standing
 from ledger.aggregates.advances import AdvanceFailed, AdvanceReserved, AdvanceReversed, CardAdvances
@@ -16,6 +14,7 @@ from ledger.aggregates.repayments import CardRepayments, RepaymentReversed
 from ledger.aggregates.standing import Standing
 from ledger.interest import DENOMINATOR
 from ledger.repayment import Allocation
+from planted.soil import Soil, bug
 
 ONE_DAY = timedelta(days=1)
 
@@ -226,9 +225,7 @@ def floored_by_segment(soil: Soil) -> None:
 
 @bug("interest is rounded to the nearest yen")
 def rounded_half_up(soil: Soil) -> None:
-    soil.put(
-        standing, "whole_yen", lambda cut: (sum(each.numerator for each in cut) + DENOMINATOR // 2) // DENOMINATOR
-    )
+    soil.put(standing, "whole_yen", lambda cut: (sum(each.numerator for each in cut) + DENOMINATOR // 2) // DENOMINATOR)
 
 
 @bug("unpaid interest bears interest")

@@ -5,12 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from planted.soil import Soil, bug
-
 from ledger import forms, refusals
 from ledger.aggregates import pin
 from ledger.aggregates.access import Access
 from ledger.aggregates.pin import CardLocked, CardPin, LoginFailed, LoginSucceeded, PinReset
+from planted.soil import Soil, bug
 
 NEVER = 1_000_000
 
@@ -122,9 +121,7 @@ def atm_tells_nothing(soil: Soil) -> None:
 
 @bug("the right PIN is told from a wrong one on a locked card")
 def oracle_on_locked_card(soil: Soil) -> None:
-    before_attempt(
-        soil, lambda card, named: refusals.CardStopped() if card.access.locked and named["right"] else None
-    )
+    before_attempt(soil, lambda card, named: refusals.CardStopped() if card.access.locked and named["right"] else None)
 
 
 @bug("the right PIN opens a locked card")
@@ -238,9 +235,7 @@ def any_document(soil: Soil) -> None:
 
 @bug("the present PIN, or a common one, is taken as the new one")
 def any_pin(soil: Soil) -> None:
-    soil.around(
-        CardPin, "reset_pin", lambda original, card, **named: original(card, **{**named, "refused": False})
-    )
+    soil.around(CardPin, "reset_pin", lambda original, card, **named: original(card, **{**named, "refused": False}))
 
 
 @bug("a lock bars nothing")

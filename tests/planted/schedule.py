@@ -6,8 +6,6 @@ from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
-from planted.soil import Soil, bug
-
 from ledger.aggregates import advances, instalments, replay, restatement, schedule
 from ledger.aggregates.instalments import CardInstalments
 from ledger.aggregates.restatement import CardRestatement
@@ -15,6 +13,7 @@ from ledger.aggregates.standing import Accrual, Due, Standing
 from ledger.calendar import nominal_due, shifted
 from ledger.interest import segments
 from ledger.money import ZERO
+from planted.soil import Soil, bug
 
 ONE_DAY = timedelta(days=1)
 
@@ -37,9 +36,7 @@ def instalment_slides(soil: Soil) -> None:
 
 @bug("a balance of exactly 300,000 is in the higher bracket")
 def bracket_edge(soil: Soil) -> None:
-    soil.around(
-        schedule, "bracket_of", lambda original, balance, brackets: original(balance + 1, brackets)
-    )
+    soil.around(schedule, "bracket_of", lambda original, balance, brackets: original(balance + 1, brackets))
 
 
 @bug("instalments are rounded down")
@@ -103,9 +100,7 @@ def damages_on_top(soil: Soil) -> None:
 
 @bug("no damages for being late")
 def no_damages(soil: Soil) -> None:
-    soil.around(
-        Standing, "accrual", lambda original, self, to: original(replace(self, missed=()), to)
-    )
+    soil.around(Standing, "accrual", lambda original, self, to: original(replace(self, missed=()), to))
 
 
 @bug("damages begin on the due date")
@@ -151,7 +146,8 @@ def part_cures(soil: Soil) -> None:
 @bug("a cure that was taken back leaves the late member free to borrow")
 def cure_taken_back_stays(soil: Soil) -> None:
     def follow(original: Any, card: Any, outcome: Any, cause: Any, on: date, terms: Any) -> None:
-        original(card, replace(outcome, before=replace(outcome.before, missed=card.account.standing.missed)), cause, on, terms)
+        before = replace(outcome.before, missed=card.account.standing.missed)
+        original(card, replace(outcome, before=before), cause, on, terms)
 
     soil.around(CardRestatement, "follow_restatement", follow)
 
