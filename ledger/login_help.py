@@ -35,13 +35,13 @@ LOGIN_CHECKS: tuple[Check, ...] = (
         "matching-pair",
         "Do the two belong together? A card number goes with the PIN, a Web-ID with the password.",
         "組み合わせは合っていますか。カード番号には暗証番号、Web-IDにはパスワードを入力します。",
-        remedies.CHECK_INPUT,
+        remedies.TYPE_AGAIN,
     ),
     Check(
         "number-and-case",
         "Is the card number 16 digits without spaces or hyphens, and is Caps Lock off for the password?",
         "カード番号は空白やハイフンなしの16桁ですか。パスワードの大文字と小文字は合っていますか。",
-        remedies.CHECK_INPUT,
+        remedies.TYPE_AGAIN,
     ),
     Check(
         "other-way-in",

@@ -30,6 +30,24 @@ CHECK_INPUT = Remedy(
     "Correct the fields named in `errors` and send the request again.",
     "errors に示した項目を直して、もう一度お送りください。",
 )
+TYPE_AGAIN = Remedy(
+    "type-again",
+    "Type both again, each into its own field.",
+    "それぞれの欄に、もう一度ご入力ください。",
+    ("web",),
+)
+PROVE_IDENTITY_AGAIN = Remedy(
+    "prove-identity-again",
+    "Give the present password as well, or log in by card number and PIN and do this within five minutes.",
+    "現在のパスワードもご入力いただくか、カード番号と暗証番号でログインし直し、5分以内にお手続きください。",
+    ("web",),
+)
+USE_AN_ATM = Remedy(
+    "use-an-atm",
+    "Cash is drawn at a cash machine; through this channel the money can be transferred.",
+    "現金はATMでお引き出しください。こちらでは口座へのお振込みをご利用いただけます。",
+    ("atm",),
+)
 VISIT_COUNTER_OR_MACHINE = Remedy(
     "visit-counter-or-machine",
     "Bring an identity document to a counter or a contract machine and set a new PIN there.",

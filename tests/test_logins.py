@@ -35,7 +35,7 @@ from ledgers import (
 
 from ledger.application import Ledger
 from ledger.instruction import ANONYMOUS
-from ledger.refusals import BadCredentials, Busy, LoginWait, Refusal, ResetTokenSpent
+from ledger.refusals import BadCredentials, Busy, LoginWait, Refusal, ResetTokenSpent, WebIdTaken
 
 WEB_ID = "taro.yamada"
 NEW_PINS = ("5926", "7481", "8362", "6174", "9463")

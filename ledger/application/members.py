@@ -104,7 +104,7 @@ class MemberActs(Parts):
         fresh = caller.route == "card" and (caller.session_age_seconds or 0) < FRESH_SESSION_SECONDS
         must_prove = caller.is_member and not fresh
         if must_prove and present_password is None:
-            raise ChannelNotPermitted
+            raise ChannelNotPermitted(remedy=PROVE_IDENTITY_AGAIN)
         proof = present_password if must_prove else None
         return await self._gathered(
             lambda: self._set_web_credentials(order, member_id, web_id.lower(), password, proof)
