@@ -6,7 +6,7 @@ What must stay true: nothing here decides or writes, and every amount that grows
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -61,7 +61,7 @@ class CardReads:
         account = card.account
         if day < account.standing.day:
             # An earlier day is the account without the entries that came after it by value date.
-            full, _ = await self._replayed(card_id, position)
+            full = await self._replayed(card_id, position)
             account = full.account_on(day, self._terms.at(day))
         figures = account.figures(day, self._terms, card.borrowing_barred)
         return Answer(position, {**msgspec.to_builtins(figures), "position": position})
@@ -83,7 +83,7 @@ class CardReads:
             position, now, access, web = row.position, row.now, row.access, row.web
         else:
             position = await self._replay.position_of(as_of)
-            card, now = await self._replayed(card_id, position)
+            card, now = await self._replayed(card_id, position), await self._replay.instant_of(as_of, position)
             member = await self._replay.aggregate(Member, card.member_id, position)
             access, web = card.access, member.web if member is not None else None
         terms = self._terms.at(business_day(now))
@@ -136,14 +136,14 @@ class CardReads:
                 raise NotFound
             return row.position, row.card, business_day(row.now)
         position = await self._replay.position_of(as_of)
-        card, then = await self._replayed(card_id, position)
+        card, then = await self._replayed(card_id, position), await self._replay.instant_of(as_of, position)
         return position, card, business_day(then)
 
-    async def _replayed(self, card_id: UUID, position: int) -> tuple[Card, datetime]:
+    async def _replayed(self, card_id: UUID, position: int) -> Card:
         card = await self._replay.aggregate(Card, card_id, position)
         if card is None:
             raise NotFound
-        return card, await self._replay.recorded_at(position)
+        return card
 
 
 def _lockout(view: Lockout) -> dict[str, Any]:

@@ -145,11 +145,6 @@ def day(value: object) -> str | None:
     return None
 
 
-def past_day(value: object, today: date) -> str | None:
-    """A day that is not in the future: of issue, of a report."""
-    return day(value) or (RANGE if date.fromisoformat(str(value)) > today else None)
-
-
 def birth_date(value: object, today: date) -> str | None:
     """18 or over on the business day `today`; somebody born on 29 February comes of age on 1 March."""
     code = day(value)

@@ -52,6 +52,11 @@ class Instruction:
     cause: Cause
     key: IdempotencyKey | None = None
 
+    @property
+    def keyless(self) -> Instruction:
+        """The same caller and cause for an act whose answer is nobody's to repeat."""
+        return Instruction(caller=self.caller, cause=self.cause)
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:

@@ -10,8 +10,3 @@ ZERO = Yen(0)
 def ceil_to(amount: int, unit: int) -> Yen:
     """The smallest multiple of `unit` yen that is not below `amount`."""
     return Yen(-(-amount // unit) * unit)
-
-
-def floor_to(amount: int, unit: int) -> Yen:
-    """The largest multiple of `unit` yen that is not above `amount`."""
-    return Yen(amount // unit * unit)

@@ -206,12 +206,6 @@ def test_somebody_born_on_29_february_comes_of_age_on_1_march() -> None:
     assert forms.birth_date("2008-02-29", date(2026, 3, 1)) is None
 
 
-def test_a_day_of_issue_is_not_in_the_future() -> None:
-    assert forms.past_day("2026-04-01", TODAY) is None
-    assert forms.past_day("2026-04-02", TODAY) == "range"
-    assert forms.past_day("April", TODAY) == "format"
-
-
 def test_a_payout_account_has_its_five_fields_and_no_other() -> None:
     assert forms.payout_account(GOOD_ACCOUNT) == []
     assert forms.payout_account("0009-123-0123456") == [forms.FieldFault("/payout_account", "type")]

@@ -116,3 +116,7 @@ def test_the_first_check_of_a_failed_login_is_the_full_width_trap() -> None:
     assert LOGIN_CHECKS[0].remedy.code == "use-half-width"
     assert LOGIN_CHECKS[-1].remedy.code == "call-centre"
     assert len({check.code for check in LOGIN_CHECKS}) == len(LOGIN_CHECKS)
+
+
+def test_a_check_speaks_to_a_person_and_not_to_a_program() -> None:
+    assert not [check.code for check in LOGIN_CHECKS if "`" in check.remedy.en + check.remedy.ja]

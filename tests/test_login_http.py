@@ -7,7 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -146,12 +146,29 @@ def test_a_member_lists_and_ends_the_own_sessions_alone(server: Client) -> None:
     assert len(server.read("/v1/sessions", tokens[1])["data"]) == 1
 
 
+def test_only_a_fresh_session_of_the_card_sets_web_credentials_without_the_present_password(server: Client) -> None:
+    person = with_card(server)
+    token, path = logged_in(server, by_card(person.number)), f"/v1/members/{person.member_id}/web-credentials"
+    wanted = {"web_id": f"fresh.{uuid4().hex[:8]}", "password": "kasumi-no-mori-27"}
+
+    fresh = server.ask("PUT", path, token, wanted)
+    later = server.now() + timedelta(minutes=5)
+    server.ask("PUT", "/v1/sandbox/clock", "operator", {"now": later.isoformat()})
+    stale = server.ask("PUT", path, token, wanted)
+    proven = server.ask("PUT", path, token, {**wanted, "present_password": wanted["password"]})
+
+    assert (fresh.status, proven.status) == (200, 200)
+    assert (stale.code, stale.body["remedy"]["code"]) == ("channel-not-permitted", "prove-identity-again")
+
+
 def test_a_session_of_the_web_is_no_session_of_an_atm(server: Client) -> None:
     person = with_card(server)
     cash = {"amount": 1000, "purpose": "cash"}
     path = f"/v1/cards/{person.card_id}/advances"
 
-    assert server.post(path, logged_in(server, by_card(person.number)), cash).code == "channel-not-permitted"
+    elsewhere = server.post(path, logged_in(server, by_card(person.number)), cash)
+
+    assert (elsewhere.code, elsewhere.body["remedy"]["code"]) == ("channel-not-permitted", "use-an-atm")
     assert server.post(path, logged_in(server, by_card(person.number), "atm"), cash).status == 201
 
 

@@ -1,4 +1,4 @@
-"""The testing tool itself: an independent model, every short sequence, the shortest story, and the other two drivers."""
+"""The testing tool itself: an independent model, every short sequence, the shortest story, the other drivers."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def test_ten_thousand_lives_are_answered_as_the_model_expects(life: str) -> None
 def test_the_shortest_story_is_told_for_a_changed_policy() -> None:
     found = explore(InMemory(), examples=100, seeded=1, policy=Policy(pin_max_failures=4), life="access")
     assert found is not None
-    assert found.story in ((acts.TryPin("wrong", "atm"),), (acts.TryPin("wrong"),) * 3)
-    assert "try pin (wrong" in str(found)
+    assert len(found.story) <= 3
+    assert "  1. " in str(found)
 
 
 def test_a_story_told_on_purpose_is_shortened_too() -> None:

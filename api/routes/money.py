@@ -11,6 +11,7 @@ from api.exchange import Exchange
 from api.operation import Operation
 from ledger.instruction import Answer
 from ledger.refusals import ChannelNotPermitted
+from ledger.remedies import USE_AN_ATM
 
 TAG = "money"
 METHODS_OF_ROLE = {
@@ -32,7 +33,7 @@ async def draw_advance(exchange: Exchange) -> Answer:
 def refuse_cash_elsewhere(exchange: Exchange) -> None:
     """Raises ChannelNotPermitted for cash in a session that no ATM opened."""
     if exchange.taken(Advance).purpose == "cash" and exchange.caller.channel != "atm":
-        raise ChannelNotPermitted
+        raise ChannelNotPermitted(remedy=USE_AN_ATM)
 
 
 async def confirm_advance(exchange: Exchange) -> Answer:

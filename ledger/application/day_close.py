@@ -144,7 +144,7 @@ class DayClose:
                 calendar.close_day(first + timedelta(days=number), found, books)
             return {}
 
-        await self._lane.execute(Act(_keyless(order), (CALENDAR_ID,), decide))
+        await self._lane.execute(Act(order.keyless, (CALENDAR_ID,), decide))
 
     async def _ask(self, order: Instruction, question: Callable[[Calendar], T]) -> T:
         """What the calendar answers at the time of the question, which may refuse; records nothing."""
@@ -154,7 +154,7 @@ class DayClose:
             told.append(question(_calendar(desk)))
             return {}
 
-        await self._lane.execute(Act(_keyless(order), (CALENDAR_ID,), decide))
+        await self._lane.execute(Act(order.keyless, (CALENDAR_ID,), decide))
         return told[-1]
 
 
@@ -168,7 +168,3 @@ def _calendar(desk: Desk) -> Calendar:
 def _closed(calendar: Calendar) -> dict[str, Any]:
     closed = calendar.closed_through
     return {"closed_through": closed.isoformat() if closed is not None else None}
-
-
-def _keyless(order: Instruction) -> Instruction:
-    return Instruction(caller=order.caller, cause=order.cause)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID, uuid4, uuid5
 
+from ledger import forms
 from ledger.application.parts import Parts, refuse_in_outage
 from ledger.desk import Desk
 from ledger.instruction import Answer, Caller, Instruction
@@ -78,7 +79,7 @@ class LoginActs(Parts):
         """Open a session by Web-ID and password."""
         await self.refuse_during_outage(order, "login")
         async with self._evenly(BadCredentials):
-            member_id = await self.directory.member_by_web_id(web_id.lower())
+            member_id = await self.directory.member_by_web_id(forms.web_id_key(web_id))
             if member_id is None:
                 await self.room.run(lambda: self.room.vault.decoy("password"))
                 raise BadCredentials(remedy=RESET_PASSWORD)

@@ -24,7 +24,7 @@ from ledger.refusals import (
     Refusal,
     ResetTokenSpent,
 )
-from ledger.remedies import RESET_PASSWORD
+from ledger.remedies import PROVE_IDENTITY_AGAIN, RESET_PASSWORD
 from ledger.store.credentials import Verifier
 from ledger.store.directory import PERSONAL, WEB_ID, Personal
 from ledger.store.tokens import hash_of
@@ -107,7 +107,7 @@ class MemberActs(Parts):
             raise ChannelNotPermitted(remedy=PROVE_IDENTITY_AGAIN)
         proof = present_password if must_prove else None
         return await self._gathered(
-            lambda: self._set_web_credentials(order, member_id, web_id.lower(), password, proof)
+            lambda: self._set_web_credentials(order, member_id, forms.web_id_key(web_id), password, proof)
         )
 
     async def _set_web_credentials(

@@ -6,13 +6,11 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import date
 from typing import Any
 from uuid import UUID
 
 from ledger.aggregates.access import VerdictStale
 from ledger.aggregates.member import Member
-from ledger.calendar import business_day
 from ledger.desk import Act, Decision, Desk, GatheredStale
 from ledger.instruction import Answer, Instruction
 from ledger.lane import Lane
@@ -44,7 +42,7 @@ class Parts:
             decide(desk)
             return {}
 
-        await self.lane.execute(Act(_keyless(order), streams, look))
+        await self.lane.execute(Act(order.keyless, streams, look))
 
     async def _stored(self, order: Instruction) -> Answer | None:
         """What the same request was answered before; None for a new one. It spares gathering, and any hash, again.
@@ -93,10 +91,6 @@ class Parts:
         return personal
 
 
-def _keyless(order: Instruction) -> Instruction:
-    return Instruction(caller=order.caller, cause=order.cause)
-
-
 def require_fresh(member: Member, personal: Personal) -> None:
     """Raise GatheredStale when the member's personal facts have moved since they were opened."""
     if max(member.sealed.values(), default=0) != personal.version:
@@ -108,7 +102,3 @@ def refuse_in_outage(desk: Desk, scope: str) -> None:
     ends = desk.terms.outage_at(desk.now, scope)
     if ends is not None:
         raise Maintenance(retry_after=max(1, int((ends - desk.now).total_seconds())))
-
-
-def today_of(desk: Desk) -> date:
-    return business_day(desk.now)

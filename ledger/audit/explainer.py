@@ -33,7 +33,7 @@ class Explainer:
             position, at = await self._replay.head(), await self._replay.now()
         else:
             position = await self._replay.position_of(as_of)
-            at = await self._replay.recorded_at(position)
+            at = await self._replay.instant_of(as_of, position)
         whole = await (self._lockout if of == "lockout" else self._figure)(card_id, of, at, position)
         if role in KNOWS_WHO_ACTED:
             return whole

@@ -58,6 +58,11 @@ class Replay:
             raise BeforeFirstEvent
         return position
 
+    async def instant_of(self, as_of: int | datetime, position: int) -> datetime:
+        """When a view as of that moment stands: at the instant asked for, though not ahead of the clock; of a position,
+        when it was recorded."""
+        return min(as_of, await self.now()) if isinstance(as_of, datetime) else await self.recorded_at(position)
+
     async def last_recorded_by(self, instant: datetime) -> int:
         """The last position that was recorded at or before an instant, 0 where there is none."""
         async with self._pool.connection() as connection:

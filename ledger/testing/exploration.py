@@ -83,7 +83,7 @@ def explore(
         try:
             run_state_machine_as_test(seed(seeded + begun)(telling), settings=chosen)
         except Discrepancy as found:
-            return found
+            return _shortened(driver, found, policy) if shrink else found
         except FlakyFailure as flaky:
             # Where the clock is shared, a story may depend on the day it began on: the last one that showed it counts.
             return next(each for each in reversed(flaky.exceptions) if isinstance(each, Discrepancy))

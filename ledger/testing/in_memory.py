@@ -48,9 +48,11 @@ class _Session:
 
 @dataclass(slots=True)
 class InMemory:
-    """`terms` are those of the policy that is tested; the shipped ones unless given."""
+    """`terms` are those of the policy that is tested; the shipped ones unless given. `folds` is whether a life ends
+    with its facts folded again: without it, only answers and reads can tell a fault."""
 
     terms: TermsBook = field(default_factory=TermsBook.load)
+    folds: bool = True
     past_the_door: bool = True
     time_is_free: bool = True
     closes_days: bool = True
@@ -72,7 +74,7 @@ class InMemory:
     # The interface ----------------------------------------------------------------------------------------------------
 
     def begin(self, opening: Opening) -> datetime:
-        self.__init__(self.terms)  # type: ignore[misc]  # another member: nothing of the last one stays
+        self.__init__(self.terms, self.folds)  # type: ignore[misc]  # another member: nothing of the last one stays
         self.now = opening.starts
         self._card, self._member = Card.blank(CARD), Member.blank(MEMBER)
         member = self._by(self._member, "counter")
@@ -124,6 +126,8 @@ class InMemory:
 
     def end(self) -> None:
         """The facts alone make the same card and the same member."""
+        if not self.folds:
+            return
         folded: dict[UUID, Aggregate] = {}
         for event in self._events:
             folded[event.originator_id] = event.mutate(folded.get(event.originator_id))
