@@ -25,11 +25,6 @@ START_AGAIN = Remedy(
 GET_TOKEN = Remedy(
     "get-token", "Log in, or send a valid token.", "ログインするか、有効なトークンを付けてください。", ("web",)
 )
-USE_OTHER_ROLE = Remedy(
-    "use-other-role",
-    "Ask somebody whose role permits this.",
-    "この手続きができる担当者にご依頼ください。",
-)
 
 
 class MalformedJson(

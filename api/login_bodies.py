@@ -1,7 +1,6 @@
 """The body of a login: full-width input is told before any other fault, and mixed routes only when well-formed.
 
-What must stay true: the order of rows 2 to 4 of the login table (`api.md` section 3), and that nothing here looks
-anything up.
+What must stay true: this order, whatever else is wrong with the body; and nothing here looks anything up.
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ class Login(Body):
 
     @classmethod
     def read(cls, value: object) -> BaseModel:
-        """Full-width characters first, then form, then a mixture of the routes (`api.md` section 3, rows 2 to 4)."""
+        """Full-width characters first, then form, then a mixture of the routes."""
         refuse_full_width(value)
         route = variant(cls, value)
         assert isinstance(value, dict)

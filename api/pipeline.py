@@ -17,7 +17,6 @@ from starlette.types import Receive, Scope, Send
 
 from api.exchange import Exchange, Reply
 from api.faults import (
-    USE_OTHER_ROLE,
     BodyTooLarge,
     BodyTooSlow,
     HeaderRepeated,
@@ -192,7 +191,7 @@ async def authenticate(exchange: Exchange, operation: Operation) -> Caller:
 def authorise(caller: Caller, operation: Operation, ids: Mapping[str, UUID]) -> None:
     """Raises RoleNotPermitted; a member who names what belongs to another is told what a random id is told."""
     if caller.role not in operation.roles:
-        raise RoleNotPermitted(remedy=USE_OTHER_ROLE)
+        raise RoleNotPermitted
     if caller.is_member and (
         ids.get("member_id", caller.member_id) != caller.member_id
         or ids.get("card_id", caller.card_id) != caller.card_id

@@ -14,6 +14,7 @@ from ledger.aggregates.member import Member
 from ledger.calendar import business_day
 from ledger.instruction import Instruction
 from ledger.refusals import NotFound, Refusal, RoleNotPermitted, SessionEnded
+from ledger.remedies import SECOND_PERSON
 from ledger.terms import Terms
 
 A = TypeVar("A", bound=Aggregate)
@@ -85,7 +86,7 @@ class Desk:
         """Nobody acts in a staff role on the own card: raise RoleNotPermitted."""
         caller = self.order.caller
         if not caller.is_member and caller.subject == str(member_id):
-            raise RoleNotPermitted
+            raise RoleNotPermitted(remedy=SECOND_PERSON)
 
     def _known(self, kind: type[A], stream: UUID) -> A:
         aggregate = self.streams.get(stream)

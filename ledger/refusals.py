@@ -27,7 +27,7 @@ class Refusal(Exception):
     ja: ClassVar[str]
     remedy: Remedy
     stored: ClassVar[bool] = True
-    """Whether the refusal is kept under the idempotency key and given again (`api.md` section 1)."""
+    """Whether the refusal is kept under the idempotency key and given again."""
 
     def __init_subclass__(cls, *, code: str, ja: str, remedy: Remedy, stored: bool = True) -> None:
         cls.code, cls.ja, cls.remedy, cls.stored = code, ja, remedy, stored
@@ -350,7 +350,7 @@ class RoleNotPermitted(
     Refusal,
     code="role-not-permitted",
     ja="この担当者の権限では手続きできません。",
-    remedy=r.SECOND_PERSON,
+    remedy=r.USE_OTHER_ROLE,
     stored=False,
 ):
     """This role may not do this."""

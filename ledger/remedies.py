@@ -138,6 +138,11 @@ CORRECT_VALUE_DATE = Remedy(
     "Give a value date that is not in the future, not before the card and not over 92 days back.",
     "未来ではなく、カード発行日以降かつ92日以内の日付を指定してください。",
 )
+USE_OTHER_ROLE = Remedy(
+    "use-other-role",
+    "Ask somebody whose role permits this.",
+    "この手続きができる担当者にご依頼ください。",
+)
 SECOND_PERSON = Remedy(
     "second-person",
     "Another person in the role must do this.",

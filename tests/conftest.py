@@ -26,6 +26,18 @@ _numbers = itertools.count(1)
 NewDatabase = Callable[[str], AbstractContextManager[str]]
 
 
+@pytest.fixture(autouse=True)
+def the_environment_is_left_as_it_was() -> Iterator[None]:
+    """A setting that one test leaves behind would be read by every server that a later test starts."""
+    before = _settings_in_the_environment()
+    yield
+    assert _settings_in_the_environment() == before
+
+
+def _settings_in_the_environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name.startswith(("CARDLEDGER_", "DATABASE_URL"))}
+
+
 @pytest.fixture(scope="session")
 def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The connection string of a server on which the tests may create databases."""

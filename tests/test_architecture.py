@@ -151,6 +151,15 @@ def test_no_file_names_a_registry_or_a_content_network() -> None:
     assert [name(path) for path in texts if named.search(path.read_text("utf-8"))] == []
 
 
+def test_no_file_names_a_page_that_is_not_there() -> None:
+    kept = {path.name for folder in (".", "docs", "docs/decisions", "deploy") for path in (ROOT / folder).glob("*.md")}
+    texts = [*SOURCES, *(ROOT / "ledger").rglob("*.sql"), *(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md")]
+    named = {
+        (name(path), page) for path in texts for page in re.findall(r"[\w-]+\.md\b", path.read_text("utf-8"))
+    }
+    assert [each for each in sorted(named) if each[1] not in kept] == []
+
+
 def test_what_is_installed_is_pinned_by_hash() -> None:
     for lock in ("requirements.lock", "requirements-dev.lock"):
         pins = re.split(r"\n(?=\w)", (ROOT / lock).read_text().strip())

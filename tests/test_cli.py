@@ -131,7 +131,9 @@ def test_a_lifetime_is_a_number_and_a_unit(ttl: str) -> None:
 
 def test_settings_reach_the_processes_that_serve_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in Settings.model_fields:
-        monkeypatch.delenv(f"CARDLEDGER_{name.upper()}", raising=False)
+        # Set first, so that whatever is written into the environment is taken out again afterwards.
+        monkeypatch.setenv(f"CARDLEDGER_{name.upper()}", "")
+        monkeypatch.delenv(f"CARDLEDGER_{name.upper()}")
     monkeypatch.setenv("DATABASE_URL", "postgresql:///x")
     settings = Settings.read(data=tmp_path, sandbox=True, port=8123, projector=False, start="2020-01-01T09:00:00+09:00")
     settings.to_environment()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +19,7 @@ from uuid import UUID
 import psycopg
 import pytest
 from ledgers import PIN, PROFILE
-from serving import Client, Reply, clean_environment, served
+from serving import START_SECONDS, Client, Reply, clean_environment, free_port, ready, served, started
 
 from ledger.demo.client import NOBODY
 from ledger.demo.client import Client as DemoClient
@@ -187,6 +189,35 @@ def test_keys_of_another_database_are_noticed_before_anything_is_served(data: Pa
     assert made.returncode == 0
 
     assert "is not the one that this database was written with" in refused("--sandbox", "--data", str(data))
+
+
+def test_no_worker_outlives_the_process_that_supervises_it(empty_database_url: str, tmp_path: Path) -> None:
+    with served(empty_database_url, tmp_path):
+        pass
+    port, words = free_port(), ("serve", "--sandbox", "--processes", "2", "--port")
+    with started(*words, str(port), dsn=empty_database_url, keys=tmp_path / "keys.json") as supervisor:
+        client = Client(port, empty_database_url)
+        wait_until(lambda: ready(client))
+        supervisor.kill()
+        supervisor.wait()
+
+        wait_until(lambda: not ready(client) and can_be_served(port))
+
+
+def wait_until(happened: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def can_be_served(port: int) -> bool:
+    """Whether nobody holds the port any more."""
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    return True
 
 
 @dataclass

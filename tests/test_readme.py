@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from serving import clean_environment
 
+import api.app  # noqa: F401 - a refusal is in the catalogue once its module is imported
 from api.problems import catalogue
 from api.roles import markdown
 from ledger.demo import issued_tokens

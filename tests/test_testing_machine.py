@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -29,8 +30,8 @@ def test_the_model_knows_nothing_of_what_decides() -> None:
     assert {module for module in ours if not module.startswith("ledger.testing")} <= SHARED
 
 
-def test_every_sequence_of_three_letters_is_answered_as_the_model_expects() -> None:
-    assert tell_every_sequence(Trial(InMemory(), EXAMPLE_OPENING), 3) > 2_000
+def test_every_sequence_of_four_letters_is_answered_as_the_model_expects() -> None:
+    assert tell_every_sequence(Trial(InMemory(), EXAMPLE_OPENING), 4) > 25_000
 
 
 @pytest.mark.campaign
@@ -56,6 +57,13 @@ def test_a_story_told_on_purpose_is_shortened_too() -> None:
     found = tell_on_purpose(InMemory(), story, EXAMPLE_OPENING, policy=Policy(pin_max_failures=4))
     assert found is not None
     assert found.story == (acts.TryPin("wrong"),) * 3
+
+
+def test_the_example_of_the_page_for_testers_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (Path(__file__).parent.parent / "docs" / "for-testers.md").read_text("utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    exec(example, {})  # noqa: S102 - our own page
+    assert "expected " in capsys.readouterr().out
 
 
 def test_a_policy_has_no_numbers_that_it_does_not_know() -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from api.answers import CardCreated, Done, StopSet, SuspensionSet
 from api.bodies import CardIssue, CheckMade, Nothing, PinReset, StopReason, SuspensionReason
 from api.exchange import Exchange
-from api.faults import USE_OTHER_ROLE
 from api.operation import Operation
 from api.routes.members import LIMIT_REFUSALS
 from ledger.instruction import Answer
@@ -60,7 +59,7 @@ async def stop(exchange: Exchange) -> Answer:
 def refuse_credit_reason(exchange: Exchange) -> None:
     """Raises RoleNotPermitted for a reason that only the credit desk sets."""
     if exchange.caller.role != "credit" and exchange.taken(StopReason).reason not in LOSS:
-        raise RoleNotPermitted(remedy=USE_OTHER_ROLE)
+        raise RoleNotPermitted
 
 
 async def request_lifting(exchange: Exchange) -> Answer:

@@ -96,7 +96,7 @@ class Access:
         return None
 
     def borrowing_bar(self) -> Refusal | None:
-        """What an advance runs into, in the order of `api.md` section 4."""
+        """What an advance runs into: first a stop or closing, then the lock, then a suspension."""
         if self.closed:
             return refusals.CardClosed()
         if self.stops:

@@ -143,7 +143,7 @@ class CardAdvances(CardRestatement):
     def reserve_advance(
         self, amount: Yen, purpose: str, *, channel: str, payout_account: bool, terms: Terms
     ) -> AdvanceAnswer:
-        """Set the credit aside. Refused in the order of `api.md` section 4, after channel and outage."""
+        """Set the credit aside. Refused for unit, stop, lock, suspension, payout account, limit, in this order."""
         assert purpose in PURPOSES, purpose
         unit = terms.advance.unit(purpose)
         if amount < 1 or amount % unit:
@@ -285,7 +285,7 @@ class CardAdvances(CardRestatement):
         )
 
     def _assert_rate(self, balance: int, terms: Terms) -> None:
-        """The statutory bracket is that of the balance after the advance, and never rises again (domain.md 3.6)."""
+        """The statutory bracket is that of the balance after the advance; it never rises again."""
         cap = terms.limit.rate_cap(balance)
         if self.account.standing.annual_rate_bps > min(cap, self.account.rate_cap_bps or cap):
             raise refusals.RateOverCap

@@ -21,7 +21,7 @@ from ledger.terms import Terms, TermsBook
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """What the balance of a day says (`api.md` section 5), in whole yen."""
+    """The balance of a day, as a read tells it, in whole yen."""
 
     value_date: date
     principal: Yen

@@ -1,7 +1,7 @@
 """Restating an account: an entry that comes late by value date, or is taken back, changes what followed it.
 
 What must stay true: one cause, one restatement, recorded in one act: the cause holds the standing after it,
-`AllocationRevised` lists the receipts that changed. Decisions made in the meantime stand (domain.md 4.5).
+`AllocationRevised` lists the receipts that changed. Decisions made in the meantime stand.
 """
 
 from __future__ import annotations

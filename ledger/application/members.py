@@ -69,7 +69,8 @@ class MemberActs(Parts):
 
         def decide(desk: Desk) -> dict[str, Any]:
             member = desk.member(member_id)
-            require_fresh(member, personal)
+            if "email" in fields:  # the address that hears of its going is the present one
+                require_fresh(member, personal)
             if fields:
                 version = member.change_profile(tuple(sorted(fields)))
                 desk.row("personal_boxes", **personal.key.row(member_id, version, PERSONAL, fields))

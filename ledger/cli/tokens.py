@@ -18,7 +18,7 @@ tokens = typer.Typer(help="Role tokens that were issued.", no_args_is_help=True)
 
 
 class Role(StrEnum):
-    """The roles of a token (`api.md` section 2)."""
+    """The roles of a token. `member` is not among them: a member logs in."""
 
     COUNTER = "counter"
     CONTRACT_MACHINE = "contract-machine"

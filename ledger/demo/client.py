@@ -6,15 +6,18 @@ What must stay true: it knows nothing of the ledger but what the contract says.
 from __future__ import annotations
 
 import json
+import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 from uuid import uuid4
 
 NOBODY = "nobody"
 Body = dict[str, Any]
 SECONDS = 30
+TRIES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +44,16 @@ class Client:
             headers |= {"Content-Type": "application/json", "Idempotency-Key": str(uuid4())}
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.url + path, data, headers, method=method)  # noqa: S310
-        try:
-            with urllib.request.urlopen(request, timeout=SECONDS) as answer:  # noqa: S310
-                return Reply(answer.status, json.loads(answer.read() or b"{}"))
-        except urllib.error.HTTPError as refusal:
-            with refusal:
-                return Reply(refusal.code, json.loads(refusal.read() or b"{}"))
+        for _ in range(TRIES):
+            try:
+                with urllib.request.urlopen(request, timeout=SECONDS) as answer:  # noqa: S310
+                    return Reply(answer.status, json.loads(answer.read() or b"{}"))
+            except urllib.error.HTTPError as refusal:
+                with refusal:
+                    reply = Reply(refusal.code, json.loads(refusal.read() or b"{}"))
+                    wait = refusal.headers.get("Retry-After")
+            if reply.status != HTTPStatus.SERVICE_UNAVAILABLE or wait is None:
+                break
+            # No room at this moment: the same request, under the same key, may be sent again.
+            time.sleep(int(wait))
+        return reply

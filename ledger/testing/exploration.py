@@ -86,5 +86,8 @@ def explore(
             return _shortened(driver, found, policy) if shrink else found
         except FlakyFailure as flaky:
             # Where the clock is shared, a story may depend on the day it began on: the last one that showed it counts.
-            return next(each for each in reversed(flaky.exceptions) if isinstance(each, Discrepancy))
+            found_once = [each for each in flaky.exceptions if isinstance(each, Discrepancy)]
+            if not found_once:
+                raise
+            return found_once[-1]
     return None

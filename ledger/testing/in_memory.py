@@ -105,24 +105,7 @@ class InMemory:
         return outcome
 
     def see(self) -> Seen:
-        figures = self._card.account.figures(self._today, self.terms, self._card.borrowing_barred)
-        view = lockout(self._card.access, self._member.web, at=self.now, terms=self._terms, discreet=False)
-        return Seen(
-            principal=figures.principal,
-            interest=figures.interest,
-            late_damages=figures.late_damages,
-            available_credit=figures.available_credit,
-            customer_credit=figures.customer_credit,
-            minimum_instalment=figures.minimum_instalment,
-            next_due=figures.next_due,
-            days_late=figures.days_late,
-            can_log_in_card=view.can_log_in_card,
-            can_log_in_web=view.can_log_in_web,
-            can_borrow=view.can_borrow,
-            pin_failures=view.pin_failures,
-            web_failures=view.web_failures,
-            locks=tuple(sorted(lock.code for lock in view.locks)),
-        )
+        return seen(self._card, self._member, self.now, self.terms)
 
     def end(self) -> None:
         """The facts alone make the same card and the same member."""
@@ -322,6 +305,29 @@ class InMemory:
         news: list[Event] = [*self._card.collect_events(), *self._member.collect_events()]  # type: ignore[list-item]
         self._events += news
         return news
+
+
+def seen(card: Card, member: Member, now: datetime, book: TermsBook) -> Seen:
+    """What is to be read of a card and its member, by the functions that the reads use."""
+    today = business_day(now)
+    figures = card.account.figures(today, book, card.borrowing_barred)
+    view = lockout(card.access, member.web, at=now, terms=book.at(today), discreet=False)
+    return Seen(
+        principal=figures.principal,
+        interest=figures.interest,
+        late_damages=figures.late_damages,
+        available_credit=figures.available_credit,
+        customer_credit=figures.customer_credit,
+        minimum_instalment=figures.minimum_instalment,
+        next_due=figures.next_due,
+        days_late=figures.days_late,
+        can_log_in_card=view.can_log_in_card,
+        can_log_in_web=view.can_log_in_web,
+        can_borrow=view.can_borrow,
+        pin_failures=view.pin_failures,
+        web_failures=view.web_failures,
+        locks=tuple(sorted(lock.code for lock in view.locks)),
+    )
 
 
 def _verdicts(typed: str, present: int) -> list[tuple[bool, int]]:

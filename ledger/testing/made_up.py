@@ -57,8 +57,7 @@ class Secrets:
 
     def __init__(self) -> None:
         self._card_number: str | None = None
-        pins = _good_pins(None)
-        self._pins = [next(pins)]
+        self._pins = [next(_good_pins(None))]
         self._passwords = 1
 
     @property

@@ -1,6 +1,7 @@
 """The model: what a member with a card must be answered, act by act. Small, obvious, and independent of the ledger.
 
-What must stay true: it imports nothing that decides in the ledger, and follows `domain.md` and `api.md` alone.
+What must stay true: it imports nothing that decides in the ledger, and follows
+`docs/loan-rules.md` and the HTTP contract alone.
 """
 
 from __future__ import annotations

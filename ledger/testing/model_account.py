@@ -1,7 +1,7 @@
 """The account as the model has it: principal, interest by the day, instalments, in the plainest way.
 
 What must stay true: nothing here is shared with the ledger but the calendar of business days. Interest is summed day by
-day, in whole parts of a yen, and every rule is written as `domain.md` words it.
+day, in whole parts of a yen, and every rule is written as `docs/loan-rules.md` words it.
 """
 
 from __future__ import annotations

@@ -18,7 +18,6 @@ from ledger.aggregates.member import Member
 from ledger.application import Ledger
 from ledger.calendar import JST, ONE_DAY, business_day
 from ledger.instruction import Answer, Caller, Instruction
-from ledger.lockout import lockout
 from ledger.refusals import Refusal
 from ledger.store.credentials import HashCost
 from ledger.store.keys import Keyring
@@ -26,6 +25,7 @@ from ledger.terms import TermsBook
 from ledger.testing import acts
 from ledger.testing.acts import OK, Act, Opening, Outcome
 from ledger.testing.driver import Seen
+from ledger.testing.in_memory import seen
 from ledger.testing.made_up import Secrets, profile
 
 T = TypeVar("T")
@@ -86,26 +86,7 @@ class OnPostgres:
         return outcome
 
     def see(self) -> Seen:
-        card, member, now = self._card(), self._member(), self._now()
-        today = business_day(now)
-        figures = card.account.figures(today, self._terms, card.borrowing_barred)
-        view = lockout(card.access, member.web, at=now, terms=self._terms.at(today), discreet=False)
-        return Seen(
-            principal=figures.principal,
-            interest=figures.interest,
-            late_damages=figures.late_damages,
-            available_credit=figures.available_credit,
-            customer_credit=figures.customer_credit,
-            minimum_instalment=figures.minimum_instalment,
-            next_due=figures.next_due,
-            days_late=figures.days_late,
-            can_log_in_card=view.can_log_in_card,
-            can_log_in_web=view.can_log_in_web,
-            can_borrow=view.can_borrow,
-            pin_failures=view.pin_failures,
-            web_failures=view.web_failures,
-            locks=tuple(sorted(lock.code for lock in view.locks)),
-        )
+        return seen(self._card(), self._member(), self._now(), self._terms)
 
     def end(self) -> None:
         """What is read here was folded from the database at every step."""
