@@ -14,7 +14,7 @@ from datetime import date
 from typing import Final
 from unicodedata import category, east_asian_width
 
-from ledger.common_pins import COMMON_PINS
+from ledger.refused_pins import COMMON_PINS
 
 TYPE: Final = "type"
 RANGE: Final = "range"

@@ -17,7 +17,7 @@ from ledger.aggregates.advances import AdvanceConfirmed, AdvanceReversed
 from ledger.aggregates.fact import Fact
 from ledger.aggregates.instalments import InterestPosted
 from ledger.aggregates.repayments import RefundSent, RepaymentMade, RepaymentReversed
-from ledger.aggregates.replay import Restatement
+from ledger.aggregates.rerun import Restatement
 from ledger.aggregates.restatement import AllocationRevised
 from ledger.aggregates.standing import Standing
 from ledger.repayment import Allocation

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger import forms
-from ledger.common_pins import COMMON_PINS
+from ledger.refused_pins import COMMON_PINS
 
 TODAY = date(2026, 4, 1)
 Judge = Callable[[object], str | None]

@@ -37,9 +37,9 @@ from ledger.aggregates.adoption import ADOPTION_ID
 from ledger.aggregates.card import Card
 from ledger.aggregates.member import Member
 from ledger.application import Ledger
-from ledger.desk import Act, Desk
 from ledger.instruction import Answer
-from ledger.lane import EVENTS_MAX, Lane
+from ledger.lane import EVENTS_MAX, Act, Desk, Lane
+from ledger.lane.turn import Waiting
 from ledger.refusals import (
     Busy,
     CardLocked,
@@ -51,7 +51,6 @@ from ledger.refusals import (
 from ledger.remedies import CALL_CENTRE
 from ledger.store.batch import RECORD
 from ledger.store.log import Log
-from ledger.turn import Waiting
 
 Body = dict[str, Any]
 

@@ -25,7 +25,7 @@ from people import by_card, by_web, logged_in, new_pin, with_card
 from serving import Client, Reply, served
 
 from api.logs import configure
-from ledger.desk import Act, Desk
+from ledger.lane import Act, Desk
 from ledger.projections import projector
 
 CANARIES = {

@@ -12,7 +12,7 @@ from datetime import date
 from ledger.aggregates.balance import Account, AccountFact, Figures, SettlementQuote
 from ledger.aggregates.limits import CardLimits
 from ledger.aggregates.passbook import Passbook
-from ledger.aggregates.replay import Replay
+from ledger.aggregates.rerun import Rerun
 from ledger.calendar import ONE_DAY
 from ledger.terms import Terms
 
@@ -37,6 +37,6 @@ class CardAccount(CardLimits):
         entries = self.written.entries
         since, standing = self.written.before(day + ONE_DAY, self.account.standing)
         first = bisect_left(entries, since, key=lambda entry: entry.on)
-        replay = Replay(standing, terms)
-        replay.run(entries[first : bisect_right(entries, day, key=lambda entry: entry.on)], day - ONE_DAY)
-        return replace(self.account, standing=replay.standing)
+        rerun = Rerun(standing, terms)
+        rerun.run(entries[first : bisect_right(entries, day, key=lambda entry: entry.on)], day - ONE_DAY)
+        return replace(self.account, standing=rerun.standing)

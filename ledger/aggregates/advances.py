@@ -14,7 +14,7 @@ from ledger import refusals
 from ledger.aggregates.balance import Account, AccountFact
 from ledger.aggregates.instalments import InterestFreeStarted
 from ledger.aggregates.passbook import Advance, Drawn, Passbook
-from ledger.aggregates.replay import Restatement, free_period
+from ledger.aggregates.rerun import Restatement, free_period
 from ledger.aggregates.restatement import CardRestatement
 from ledger.aggregates.schedule import schedule_of_advance
 from ledger.aggregates.standing import Standing

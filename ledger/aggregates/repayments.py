@@ -14,7 +14,7 @@ from ledger import refusals
 from ledger.aggregates.advances import CardAdvances
 from ledger.aggregates.balance import Account, AccountFact
 from ledger.aggregates.passbook import Passbook, Received, Refunded
-from ledger.aggregates.replay import Restatement
+from ledger.aggregates.rerun import Restatement
 from ledger.aggregates.schedule import ReceiptDecision, brought_to, decide_receipt
 from ledger.aggregates.standing import Counted, Standing
 from ledger.calendar import ONE_DAY

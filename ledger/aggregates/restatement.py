@@ -20,7 +20,7 @@ from ledger.aggregates.instalments import (
     InterestFreeStarted,
 )
 from ledger.aggregates.passbook import Drawn, Entry, Passbook, Received
-from ledger.aggregates.replay import Replay, Restatement, RevisedReceipt, reposted
+from ledger.aggregates.rerun import Rerun, Restatement, RevisedReceipt, reposted
 from ledger.aggregates.schedule import ReceiptDecision
 from ledger.aggregates.standing import Missed, Standing
 from ledger.calendar import ONE_DAY
@@ -95,18 +95,18 @@ class CardRestatement(CardInstalments):
         """
         before = self.account.standing
         since, start = self.written.before(on, before)
-        replay = Replay(start, terms, on if reschedule else None)
+        rerun = Rerun(start, terms, on if reschedule else None)
         entries = self._entries(since, add, remove)
-        replay.run(entries, max(self.today - ONE_DAY, before.day - ONE_DAY, before.posted_through or date.min))
-        after = reposted(replace(replay.standing, day=max(replay.standing.day, before.day)), before.posted_through)
-        revised = tuple(_revisions(entries, replay.receipts, add))
+        rerun.run(entries, max(self.today - ONE_DAY, before.day - ONE_DAY, before.posted_through or date.min))
+        after = reposted(replace(rerun.standing, day=max(rerun.standing.day, before.day)), before.posted_through)
+        revised = tuple(_revisions(entries, rerun.receipts, add))
         known = {due for due in self.account.missed_dues if due >= since}
-        found = {missed.due for missed in replay.missed}
+        found = {missed.due for missed in rerun.missed}
         return Outcome(
-            restatement=_restatement(before, after, replay, _booked(replay, revised, add, self._removed(remove))),
-            receipts=replay.receipts,
+            restatement=_restatement(before, after, rerun, _booked(rerun, revised, add, self._removed(remove))),
+            receipts=rerun.receipts,
             revised=revised,
-            missed=tuple(missed for missed in replay.missed if missed.due not in known),
+            missed=tuple(missed for missed in rerun.missed if missed.due not in known),
             withdrawn=tuple(sorted(known - found)),
             before=before,
         )
@@ -196,23 +196,23 @@ def _revisions(entries: list[Entry], receipts: dict[UUID, ReceiptDecision], add:
 
 
 def _booked(
-    replay: Replay, revised: tuple[RevisedReceipt, ...], add: Entry | None, removed: Entry | None
+    rerun: Rerun, revised: tuple[RevisedReceipt, ...], add: Entry | None, removed: Entry | None
 ) -> tuple[int, int]:
     """Interest and late damages that the receipts of this act take from the claims booked so far; may be negative."""
     taken = [(each.new, 1) for each in revised] + [(each.old, -1) for each in revised]
     if isinstance(add, Received):
-        taken.append((replay.receipts[add.id].allocation, 1))
+        taken.append((rerun.receipts[add.id].allocation, 1))
     if isinstance(removed, Received):
         taken.append((removed.allocation, -1))
     return sum(part.interest * sign for part, sign in taken), sum(part.late_damages * sign for part, sign in taken)
 
 
-def _restatement(before: Standing, after: Standing, replay: Replay, booked: tuple[int, int]) -> Restatement:
+def _restatement(before: Standing, after: Standing, rerun: Rerun, booked: tuple[int, int]) -> Restatement:
     interest, late_damages = booked
     return Restatement(
         after=after,
         interest_earned=after.interest_posted - before.interest_posted + interest,
         late_damages_earned=after.late_damages_posted - before.late_damages_posted + late_damages,
         refund_as_principal=after.refunds_short - before.refunds_short,
-        rescheduled=tuple(replay.rescheduled),
+        rescheduled=tuple(rerun.rescheduled),
     )

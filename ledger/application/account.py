@@ -10,8 +10,8 @@ import msgspec
 
 from ledger.aggregates.advances import AdvanceAnswer
 from ledger.application.parts import Parts, refuse_in_outage
-from ledger.desk import Desk
 from ledger.instruction import Answer, Instruction
+from ledger.lane import Desk
 from ledger.money import Yen
 from ledger.refusals import ChannelNotPermitted, ValueDateRefused
 

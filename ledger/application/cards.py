@@ -12,8 +12,8 @@ from ledger.aggregates import limits
 from ledger.aggregates.card import Card
 from ledger.aggregates.member import Member
 from ledger.application.parts import Parts, require_fresh
-from ledger.desk import Desk, GatheredStale
 from ledger.instruction import Answer, Instruction
+from ledger.lane import Desk, GatheredStale
 from ledger.money import Yen
 from ledger.refusals import CardExists, InputRefused, NotFound, RoleNotPermitted
 from ledger.store.directory import CARD_NUMBER, PERSONAL, Personal

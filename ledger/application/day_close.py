@@ -16,9 +16,8 @@ from uuid import UUID
 
 from ledger.aggregates.closed_days import CALENDAR_ID, Books, Calendar, Found
 from ledger.calendar import ONE_DAY, business_day, is_month_end
-from ledger.desk import Act, Desk, GatheredStale
 from ledger.instruction import Answer, Instruction
-from ledger.lane import Lane
+from ledger.lane import Act, Desk, GatheredStale, Lane
 from ledger.store.closings import Closings, causation_of
 from ledger.terms import TermsBook
 

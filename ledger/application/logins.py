@@ -11,8 +11,8 @@ from uuid import UUID, uuid4, uuid5
 
 from ledger import forms
 from ledger.application.parts import Parts, refuse_in_outage
-from ledger.desk import Desk
 from ledger.instruction import Answer, Caller, Instruction
+from ledger.lane import Desk
 from ledger.refusals import BadCredentials, CardLocked, NotFound, Refusal
 from ledger.remedies import RESET_PASSWORD
 from ledger.store.directory import CardEntry

@@ -13,8 +13,8 @@ from ledger.aggregates.limit_requests import policy_for
 from ledger.aggregates.member import CHANGEABLE_FIELDS, PAYOUT_ACCOUNT, PROFILE_FIELDS, Member
 from ledger.application.mails import notice, password_mail
 from ledger.application.parts import Parts, require_fresh
-from ledger.desk import Desk, GatheredStale
 from ledger.instruction import Answer, Instruction
+from ledger.lane import Desk, GatheredStale
 from ledger.money import Yen
 from ledger.refusals import (
     BadCredentials,

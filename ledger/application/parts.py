@@ -11,9 +11,8 @@ from uuid import UUID
 
 from ledger.aggregates.access import VerdictStale
 from ledger.aggregates.member import Member
-from ledger.desk import Act, Decision, Desk, GatheredStale
 from ledger.instruction import Answer, Instruction
-from ledger.lane import Lane
+from ledger.lane import Act, Decision, Desk, GatheredStale, Lane
 from ledger.refusals import Busy, Maintenance, NotFound, Refusal
 from ledger.store.directory import Directory, Personal
 from ledger.store.hashing import HashRoom

@@ -17,7 +17,7 @@ import msgspec
 from ledger.aggregates.card import Card
 from ledger.aggregates.fact import FACTS, Fact
 from ledger.aggregates.repayments import RepaymentMade
-from ledger.aggregates.replay import Replay as Reapplied
+from ledger.aggregates.rerun import Rerun
 from ledger.aggregates.restatement import AllocationRevised
 from ledger.aggregates.schedule import ReceiptDecision
 from ledger.aggregates.standing import Standing
@@ -150,7 +150,7 @@ class CardStory:
         passbook = self.card.written
         if not passbook.checkpoints:
             return
-        again = Reapplied(passbook.checkpoints[0][1], book.at(day))
+        again = Rerun(passbook.checkpoints[0][1], book.at(day))
         again.run(passbook.entries, date.min)
         for entry in passbook.entries:
             if entry.id in again.receipts:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from ledger.common_pins import COMMON_PINS
+from ledger.refused_pins import COMMON_PINS
 
 ANNUAL_INCOME: Final = 6_000_000
 BIRTH_DATE: Final = "1980-04-01"

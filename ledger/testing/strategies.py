@@ -11,8 +11,8 @@ from typing import Any, Final
 from hypothesis import strategies as st
 
 from ledger.calendar import JST
-from ledger.common_pins import COMMON_PINS
 from ledger.money import Yen
+from ledger.refused_pins import COMMON_PINS
 from ledger.testing import acts
 from ledger.testing.acts import Act, Opening
 

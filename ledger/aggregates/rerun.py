@@ -64,7 +64,7 @@ class Restatement:
 
 
 @dataclass(slots=True)
-class Replay:
+class Rerun:
     """The entries applied again from a checkpoint; from `reschedule_from` on, advances set their schedule anew."""
 
     standing: Standing

@@ -13,8 +13,8 @@ from uuid import UUID
 import msgspec
 
 from ledger.aggregates.fact import Event
-from ledger.desk import Act, Desk
 from ledger.instruction import Answer
+from ledger.lane.desk import Act, Desk
 from ledger.refusals import REFUSALS, IdempotencyKeyReused, Refusal
 from ledger.remedies import REMEDIES
 from ledger.store.batch import Batch

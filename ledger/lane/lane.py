@@ -20,10 +20,11 @@ from ledger.aggregates.access import VerdictStale
 from ledger.aggregates.adoption import ADOPTION_ID, Adoption
 from ledger.aggregates.fact import Aggregate, Event
 from ledger.calendar import business_day
-from ledger.desk import Act, Desk, GatheredStale
 from ledger.faults import kind_and_place
-from ledger.folds import Folds
 from ledger.instruction import Answer
+from ledger.lane.desk import Act, Desk, GatheredStale
+from ledger.lane.folds import Folds
+from ledger.lane.turn import Decided, Waiting
 from ledger.refusals import (
     Busy,
     CardExists,
@@ -36,7 +37,6 @@ from ledger.refusals import (
 from ledger.store.batch import Batch
 from ledger.store.log import Log, Outcome, Standing, UnclearCommit
 from ledger.terms import TermsBook
-from ledger.turn import Decided, Waiting
 
 log = structlog.get_logger(__name__)
 
