@@ -108,8 +108,10 @@ class SessionRow(AnswerBody):
     """A session that has not ended."""
 
     session_id: Id
+    route: Code
     channel: Code
     opened_at: Instant
+    idle_until: Instant
     expires_at: Instant
     current: Truth
 
@@ -117,8 +119,9 @@ class SessionRow(AnswerBody):
 class Sessions(AnswerBody):
     """The sessions of the member."""
 
-    example = {"data": [{"session_id": "7a0c6d8e-7a53-4a0f-9d5e-2f3a4b5c6d7e", "channel": "web",
-                         "opened_at": "2020-01-06T01:05:00Z", "expires_at": "2020-01-06T13:05:00Z",
+    example = {"data": [{"session_id": "7a0c6d8e-7a53-4a0f-9d5e-2f3a4b5c6d7e", "route": "web",
+                         "channel": "web", "opened_at": "2020-01-06T01:05:00Z", "idle_until": "2020-01-06T01:20:00Z",
+                         "expires_at": "2020-01-06T13:05:00Z",
                          "current": True}]}  # fmt: skip
 
     data: Annotated[list[SessionRow], Field(max_length=200, description="Newest first.")]

@@ -78,7 +78,18 @@ class StandIn:
 
     async def list_sessions(self, caller: Caller) -> dict[str, Any]:
         at = datetime(2020, 1, 6, tzinfo=UTC)
-        return {"data": [{"session_id": caller.session_id, "channel": "web", "opened_at": at, "expires_at": at}]}
+        return {
+            "data": [
+                {
+                    "session_id": caller.session_id,
+                    "route": "web",
+                    "channel": "web",
+                    "opened_at": at,
+                    "idle_until": at,
+                    "expires_at": at,
+                }
+            ]
+        }
 
     async def reached(self, *_: object) -> bool:
         return self.reachable

@@ -84,7 +84,7 @@ class Ledger(MemberActs, CardActs, AccountActs, LoginActs, Application[UUID]):
             dsn,
             min_size=1,
             max_size=_POOL_MAX,
-            timeout=5,
+            timeout=2,
             reconnect_timeout=2,  # then the next request tries anew; the pool's own pauses double up to minutes
             open=False,
             kwargs={"autocommit": True, "options": TIMEOUTS, "prepare_threshold": 2},

@@ -10,18 +10,25 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from psycopg import sql
 from psycopg_pool import AsyncConnectionPool
 
 from ledger.calendar import business_day
 from ledger.postings import ACCOUNTS, RULES, postings, value_date
+from ledger.projections.read_model import add_rows
 from ledger.store.pages import Connection, Recorded
 
-_STORE = """
-insert into {table} (position, line, card_id, account, direction, amount, value_date, booked_on, recorded_at, rules)
-select * from unnest(%b::bigint[], %b::smallint[], %b::uuid[], %b::text[], %b::text[], %b::bigint[], %b::date[],
-    %b::date[], %b::timestamptz[], %b::smallint[])
-"""
+_COLUMNS = {
+    "position": "int8",
+    "line": "int2",
+    "card_id": "uuid",
+    "account": "text",
+    "direction": "text",
+    "amount": "int8",
+    "value_date": "date",
+    "booked_on": "date",
+    "recorded_at": "timestamptz",
+    "rules": "int2",
+}
 _READ = """
 select p.position, coalesce(r.rows, '[]')::text, r.last_position, r.last_line, r.more
 from projections p left join lateral (
@@ -60,16 +67,19 @@ class Journal:
         """Add the lines of the events."""
         rows = [row for recorded in events for row in _rows(recorded)]
         if rows:
-            columns = [list(column) for column in zip(*rows, strict=True)]
-            await connection.execute(sql.SQL(_STORE).format(table=sql.Identifier(table)), columns)
+            await add_rows(connection, table, _COLUMNS, rows)
 
 
 def _rows(recorded: Recorded) -> Iterator[tuple[Any, ...]]:
-    event, booked_on = recorded.event, business_day(recorded.recorded_at)
-    for number, posting in enumerate(postings(event.fact)):
+    event = recorded.event
+    written = postings(event.fact)
+    if not written:
+        return
+    of_value, booked_on = value_date(event.fact), business_day(recorded.recorded_at)
+    for number, posting in enumerate(written):
         yield (
             recorded.position, number, event.originator_id, posting.account, posting.direction, posting.amount,
-            value_date(event.fact), booked_on, recorded.recorded_at, RULES,
+            of_value, booked_on, recorded.recorded_at, RULES,
         )  # fmt: skip
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+import msgspec
+from psycopg import sql
+from psycopg.types.json import set_json_dumps
 
 from ledger.store.pages import Connection, Recorded
 
@@ -17,3 +21,17 @@ class ReadModel(Protocol):
     name: str
 
     async def apply(self, connection: Connection, events: Sequence[Recorded], table: str) -> None: ...
+
+
+async def add_rows(
+    connection: Connection, table: str, columns: Mapping[str, str], rows: Iterable[Sequence[Any]]
+) -> None:
+    """Add rows that never change, by a binary COPY: `columns` are the names with their types, in the rows' order."""
+    names = sql.SQL(", ").join(map(sql.Identifier, columns))
+    query = sql.SQL("copy {} ({}) from stdin (format binary)").format(sql.Identifier(table), names)
+    cursor = connection.cursor()
+    set_json_dumps(msgspec.json.encode, cursor)
+    async with cursor.copy(query) as copy:
+        copy.set_types(list(columns.values()))
+        for row in rows:
+            await copy.write_row(row)

@@ -12,26 +12,36 @@ from functools import singledispatch
 from typing import Any
 from uuid import UUID, uuid5
 
-import msgspec
-from psycopg import sql
 from psycopg_pool import AsyncConnectionPool
 
 from ledger.aggregates.advances import AdvanceConfirmed, AdvanceReversed
 from ledger.aggregates.fact import Fact
 from ledger.aggregates.repayments import RefundSent, RepaymentMade, RepaymentReversed
 from ledger.aggregates.restatement import AllocationRevised
+from ledger.projections.read_model import add_rows
 from ledger.repayment import Allocation
 from ledger.store.pages import Connection, Recorded
 
 KINDS = ("advance", "advance-reversal", "repayment", "repayment-reversal", "fee", "refund", "revision")
 
-_STORE = """
-insert into {table} (card_id, position, line, transaction_id, kind, amount, direction, allocation, principal_before,
-    principal_after, method, value_date, recorded_at, reverses, revises, caused_by)
-select * from unnest(%b::uuid[], %b::bigint[], %b::smallint[], %b::uuid[], %b::text[], %b::bigint[], %b::text[],
-    %b::jsonb[], %b::bigint[], %b::bigint[], %b::text[], %b::date[], %b::timestamptz[], %b::uuid[], %b::jsonb[],
-    %b::uuid[])
-"""
+_COLUMNS = {
+    "card_id": "uuid",
+    "position": "int8",
+    "line": "int2",
+    "transaction_id": "uuid",
+    "kind": "text",
+    "amount": "int8",
+    "direction": "text",
+    "allocation": "jsonb",
+    "principal_before": "int8",
+    "principal_after": "int8",
+    "method": "text",
+    "value_date": "date",
+    "recorded_at": "timestamptz",
+    "reverses": "uuid",
+    "revises": "jsonb",
+    "caused_by": "uuid",
+}
 # PostgreSQL builds the page: the rows leave it as the JSON that clients read.
 _READ = """
 select p.position, coalesce(r.rows, '[]')::text, r.last_position, r.last_line, r.more
@@ -173,8 +183,7 @@ class Transactions:
         """Add the rows of the events."""
         rows = [_row(recorded, number, line) for recorded in events for number, line in _numbered(recorded)]
         if rows:
-            columns = [list(column) for column in zip(*rows, strict=True)]
-            await connection.execute(sql.SQL(_STORE).format(table=sql.Identifier(table)), columns)
+            await add_rows(connection, table, _COLUMNS, rows)
 
 
 def _numbered(recorded: Recorded) -> Iterator[tuple[int, Line]]:
@@ -184,13 +193,9 @@ def _numbered(recorded: Recorded) -> Iterator[tuple[int, Line]]:
 def _row(recorded: Recorded, number: int, line: Line) -> tuple[Any, ...]:
     return (
         recorded.event.originator_id, recorded.position, number, line.transaction_id, line.kind, line.amount,
-        line.direction, _json(line.allocation), line.principal_before, line.principal_after, line.method,
-        line.value_date, recorded.recorded_at, line.reverses, _json(line.revises), line.caused_by,
+        line.direction, line.allocation, line.principal_before, line.principal_after, line.method,
+        line.value_date, recorded.recorded_at, line.reverses, line.revises, line.caused_by,
     )  # fmt: skip
-
-
-def _json(value: object) -> str | None:
-    return None if value is None else msgspec.json.encode(value).decode()
 
 
 @dataclass(frozen=True, slots=True)

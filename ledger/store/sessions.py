@@ -46,7 +46,7 @@ select token_hash, role, subject from role_tokens
 where token_hash = any(%s) and revoked_at is null and expires_at > clock_timestamp()
 """
 _OPEN_SESSIONS = """
-select s.session_id, s.route, s.channel, s.opened, least(s.idle_until, s.ends)
+select s.session_id, s.route, s.channel, s.opened, s.idle_until, s.ends
 from sessions s left join epochs m on m.subject = s.member_id left join epochs c on c.subject = s.card_id
 left join cards o on o.member_id = s.member_id and not o.closed
 where s.member_id = %s and s.idle_until > business_now() and s.ends > business_now()
@@ -108,7 +108,7 @@ class Doorkeeper:
         async with self._pool.connection() as connection:
             cursor = await connection.execute(_OPEN_SESSIONS, (member_id,))
             rows = await cursor.fetchall()
-        names = ("session_id", "route", "channel", "opened_at", "expires_at")
+        names = ("session_id", "route", "channel", "opened_at", "idle_until", "expires_at")
         return [dict(zip(names, row, strict=True)) for row in rows]
 
     async def _find_sessions(self, hashes: Sequence[bytes]) -> Mapping[bytes, Caller | None]:
