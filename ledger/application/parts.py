@@ -18,7 +18,7 @@ from ledger.store.directory import Directory, Personal
 from ledger.store.hashing import HashRoom
 from ledger.store.sessions import Doorkeeper
 
-_GATHERINGS_MAX = 5
+_GATHERINGS_MAX = 10
 _HIDING_HASHES = 5
 """PIN hashes that take longer than one of a password, the look-ups around it and a commit."""
 
