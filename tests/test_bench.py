@@ -20,6 +20,7 @@ from ledger.bench.load import Kind
 from ledger.bench.machine import cpu_seconds
 from ledger.bench.rounds import Rounds, Spread, run
 
+BENCH = (sys.executable, "-c", "from ledger.cli import main; main()", "bench")
 REPAYMENTS = 3
 
 
@@ -72,9 +73,13 @@ def test_an_acknowledged_repayment_that_is_lost_or_doubled_is_found(repaid: str,
 
 
 def test_a_quick_bench_runs_to_its_end_and_every_sum_is_right(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", "from ledger.cli import main; main()", "bench", "--quick", "--json"]
     done = subprocess.run(
-        [*command, "--folder", tmp_path], check=False, capture_output=True, text=True, timeout=300, env=os.environ
+        [*BENCH, "--quick", "--json", "--folder", tmp_path],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env=os.environ,
     )
 
     assert done.returncode == 0, done.stderr
@@ -157,3 +162,11 @@ def test_the_cpu_of_a_tree_counts_a_child_that_has_ended() -> None:
     subprocess.run([sys.executable, "-c", burn], check=True)
 
     assert cpu_seconds(os.getpid()) - before >= 0.25
+
+
+def test_a_folder_that_is_not_there_is_told_in_a_sentence(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [*BENCH, "--quick", "--folder", tmp_path / "absent"], check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert "Give a folder that is there" in done.stderr

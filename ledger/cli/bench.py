@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_text
+import os
 import tempfile
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +11,7 @@ from typing import Annotated
 import typer
 
 from ledger.cli.options import Json
+from ledger.faults import EnvironmentFault
 
 
 def join(app: typer.Typer) -> None:
@@ -32,6 +34,8 @@ def bench(
     from ledger.bench import run
 
     size = run.QUICK if quick else run.FULL
+    if folder is not None and not os.access(folder, os.W_OK):
+        raise EnvironmentFault(f"Nothing can be written in {folder}.", "Give a folder that is there with --folder.")
     with tempfile.TemporaryDirectory(prefix=".cardledger-bench-", dir=folder or Path.cwd()) as place:
         report = run.run(Path(place), size, lambda line: typer.echo(line, err=True))
     typer.echo(json_text.dumps(report.as_json()) if json else report.as_markdown())
