@@ -13,6 +13,7 @@ from datetime import date, datetime
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
+import msgspec
 from prometheus_client import CollectorRegistry
 
 from ledger.instruction import Answer, Caller, Instruction
@@ -26,10 +27,13 @@ AsOf = int | datetime | None
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some rows and where the next ones begin: `after` is None on the last page."""
+    """Some rows and where the next ones begin: `after` is None on the last page.
+
+    Rows that PostgreSQL wrote as JSON pass through as they are.
+    """
 
     position: int
-    rows: list[dict[str, Any]]
+    rows: list[dict[str, Any]] | msgspec.Raw
     after: str | None = None
 
 
@@ -159,6 +163,22 @@ class AccessLog(Protocol):
         ...
 
 
+class RefusedActs(Protocol):
+    async def refusals(
+        self,
+        stream: UUID,
+        *,
+        since: date | None,
+        until: date | None,
+        as_of: AsOf,
+        after: str | None,
+        limit: int,
+        language: str,
+    ) -> Page:
+        """Newest first, `remedy` as a code; NotFound for a stream that does not exist."""
+        ...
+
+
 class Projections(Protocol):
     async def projections(self) -> Answer:
         """`{"data": [{name, position, head, lag_events, lag_seconds, state, failure}]}`."""
@@ -284,6 +304,7 @@ class Services:
     explanations: Explanations | None = None
     books: Books | None = None
     access_log: AccessLog | None = None
+    refused_acts: RefusedActs | None = None
     day_closes: DayCloses | None = None
     sandbox: Sandbox | None = None
     throttle: Throttle | None = None

@@ -126,7 +126,7 @@ class CardReads:
         if last is not None and page.position < last:
             raise ProjectionBehind
         following = f"{page.last[0]}.{page.last[1]}" if page.last is not None else None
-        return Page(page.position if last is None else last, msgspec.json.decode(page.rows), following)
+        return Page(page.position if last is None else last, msgspec.Raw(page.rows.encode()), following)
 
     async def _card(self, card_id: UUID, as_of: AsOf) -> tuple[int, Card, date]:
         """The card with its position and the business day of the view."""

@@ -6,7 +6,7 @@ it is read; whether a wait is over is a question of now, never of a stored row.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -21,6 +21,7 @@ from ledger.aggregates.card import Card, CardIssued
 from ledger.aggregates.fact import Aggregate, Event
 from ledger.aggregates.member import Member
 from ledger.aggregates.web_login import WebLogin
+from ledger.store.lookup import Lookup
 from ledger.store.pages import Connection, Recorded
 
 _LOAD = "select subject, kind, member_id, state from {table} where subject = any(%b)"
@@ -30,8 +31,8 @@ select * from unnest(%b::uuid[], %b::text[], %b::uuid[], %b::bytea[])
 on conflict (subject) do update set state = excluded.state
 """
 _READ = """
-select p.position, c.member_id, c.state, m.state, business_now() from projections p
-left join lockouts c on c.subject = %s and c.kind = 'card'
+select p.position, business_now(), c.subject, c.member_id, c.state, m.state from projections p
+left join lockouts c on c.subject = any(%b) and c.kind = 'card'
 left join lockouts m on m.subject = c.member_id and m.kind = 'member'
 where p.name = 'lockouts'
 """
@@ -103,17 +104,27 @@ class LockoutRow:
 
 
 class LockoutReader:
-    """Reads the two rows that make a card's lockout."""
+    """Reads the two rows that make a card's lockout; look-ups that come together share a query."""
 
     def __init__(self, pool: AsyncConnectionPool[Any]) -> None:
         self._pool = pool
+        self._rows: Lookup[UUID, LockoutRow] = Lookup(self._fetch)
 
     async def read(self, card_id: UUID) -> LockoutRow:
+        row = await self._rows.get(card_id)
+        assert row is not None, "the query answers every key"
+        return row
+
+    async def _fetch(self, card_ids: Sequence[UUID]) -> Mapping[UUID, LockoutRow]:
         async with self._pool.connection() as connection:
-            row = await (await connection.cursor(binary=True).execute(_READ, (card_id,))).fetchone()
-        if row is None:
-            return LockoutRow(0, datetime.fromtimestamp(0).astimezone(), None, None, None)
-        position, member_id, access, web, now = row
-        if access is None:
-            return LockoutRow(position, now, None, None, None)
-        return LockoutRow(position, now, member_id, _decode_access(access), _decode_web(web))
+            cursor = await connection.cursor(binary=True).execute(_READ, (list(card_ids),))
+            rows = await cursor.fetchall()
+        # Before the projector's first start there is no position to tell.
+        position, now = rows[0][:2] if rows else (0, datetime.fromtimestamp(0).astimezone())
+        found = {
+            card_id: LockoutRow(position, now, member_id, _decode_access(access), _decode_web(web))
+            for _, _, card_id, member_id, access, web in rows
+            if card_id is not None
+        }
+        nobodys = LockoutRow(position, now, None, None, None)
+        return {card_id: found.get(card_id, nobodys) for card_id in card_ids}
