@@ -9,8 +9,21 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from api.answers import AnswerBody, Code, Count, Day, Direction, Id, Instant, Position, Text, Yen
-from api.read_answers import CARD_ID, Cursor, rows
+from api.answers import (
+    AnswerBody,
+    Code,
+    Count,
+    Day,
+    Direction,
+    Id,
+    Instant,
+    Position,
+    RemedyTold,
+    Text,
+    Truth,
+    Yen,
+)
+from api.read_answers import CARD_ID, MEMBER_ID, Cursor, rows
 
 Total = Annotated[int, Field(ge=0, description="Whole yen.", examples=[30_000])]
 
@@ -88,6 +101,78 @@ class ReadsOnRecord(AnswerBody):
                          "request_id": "2f9c2f1e-6c1b-4a0e-9e70-4c1d1f6f0a51"}]}  # fmt: skip
 
     data: rows(ReadOnRecord)  # type: ignore[valid-type]
+    next_cursor: Cursor = ""
+
+
+class SeenOfCard(AnswerBody):
+    """The card as the refused act saw it; reasons of stops and suspensions are codes."""
+
+    version: Count
+    available_credit: Total
+    credit_limit: Total
+    principal: Total
+    locked: Truth
+    closed: Truth
+    stops: Annotated[list[str], Field(max_length=1000, description="Reasons.", examples=[["lost"]])]
+    suspensions: Annotated[list[str], Field(max_length=1000, description="Reasons.", examples=[["late"]])]
+
+
+class SeenOfMember(AnswerBody):
+    """The member as the refused act saw it."""
+
+    version: Count
+    web_locked: Truth
+    payout_account: Truth
+
+
+class Seen(AnswerBody):
+    """The streams that the act looked at."""
+
+    card: SeenOfCard | None = None
+    member: SeenOfMember | None = None
+
+
+class RefusedAct(AnswerBody):
+    """A declined act. `times` and `last_refused_at` are absent as of a time before its last repetition."""
+
+    refusal_id: Id
+    card_id: Id = ""
+    member_id: Id
+    operation: Text
+    actor: Text
+    role: Code
+    channel: Code
+    command_id: Id
+    correlation_id: Text
+    code: Code
+    sentence: Text
+    remedy: RemedyTold
+    details: Annotated[dict[str, Any], Field(description="What the refusal told beside its code.")]
+    seen: Seen
+    seen_position: Position
+    refused_at: Instant
+    times: Annotated[int, Field(ge=1, description="How often, on this day and this state.", examples=[1])] = 1
+    last_refused_at: Instant = ""
+
+
+class RefusedActs(AnswerBody):
+    """Declined acts, newest first."""
+
+    example = {"data": [{"refusal_id": "4f7f9e30-6f0d-5c8b-8a38-0d5c2f9f3a55", "card_id": CARD_ID,
+                         "member_id": MEMBER_ID, "operation": "drawAdvance", "actor": MEMBER_ID, "role": "member",
+                         "channel": "web", "command_id": "2f9c2f1e-6c1b-4a0e-9e70-4c1d1f6f0a51",
+                         "correlation_id": "2f9c2f1e-6c1b-4a0e-9e70-4c1d1f6f0a51", "code": "credit-limit-exceeded",
+                         "sentence": "The amount is over the available credit.",
+                         "remedy": {"code": "lower-amount", "text": "Choose a lower amount.", "where": []},
+                         "details": {"available_credit": 40_000},
+                         "seen": {"card": {"version": 7, "available_credit": 40_000, "credit_limit": 500_000,
+                                           "principal": 460_000, "locked": False, "closed": False, "stops": [],
+                                           "suspensions": []},
+                                  "member": {"version": 3, "web_locked": False, "payout_account": True}},
+                         "seen_position": 48213, "refused_at": "2020-05-03T01:05:00Z", "times": 1,
+                         "last_refused_at": "2020-05-03T01:05:00Z"}]}  # fmt: skip
+
+    data: rows(RefusedAct)  # type: ignore[valid-type]
     next_cursor: Cursor = ""
 
 

@@ -1,4 +1,4 @@
-"""The readers behind the auditor's routes: the log, the books, what was read; each as the plain JSON that clients get.
+"""The readers behind the auditor's routes: the log, the books, what was read, what was refused; each as plain JSON.
 
 What must stay true: a listing is pinned to the position its first page stood at, so that its pages never disagree.
 """
@@ -6,7 +6,7 @@ What must stay true: a listing is pinned to the position its first page stood at
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -15,15 +15,16 @@ import msgspec
 from api.ports import AsOf, EventFilter, EventPage, Page
 from ledger.audit.access_log import AccessLog
 from ledger.audit.events import EventFilter as LogFilter
-from ledger.audit.events import EventLog, cloud_event, topic_of, turnover
+from ledger.audit.events import EventLog, cloud_event, instant, topic_of, turnover
 from ledger.audit.explainer import Explainer
+from ledger.audit.refused_acts import RefusedAct, RefusedActs
 from ledger.audit.replay import Replay
 from ledger.audit.spoken import spoken
 from ledger.instruction import Answer
 from ledger.postings import ACCOUNTS
 from ledger.projections.freshness import Freshness
 from ledger.projections.journal import AccountTotal, JournalReader
-from ledger.refusals import NotFound, ProjectionBehind
+from ledger.refusals import REFUSALS, NotFound, ProjectionBehind
 
 MICROSECOND = timedelta(microseconds=1)
 
@@ -106,7 +107,7 @@ class BookReads:
             raise ProjectionBehind
         pinned = page.position if until is None else until
         following = f"{pinned}.{page.last[0]}.{page.last[1]}" if page.last is not None else None
-        return Page(pinned, msgspec.json.decode(page.rows), following)
+        return Page(pinned, msgspec.Raw(page.rows.encode()), following)
 
     async def trial_balance(self, as_of: AsOf) -> Answer:
         """Sums of both sides are equal as of every position."""
@@ -150,3 +151,43 @@ class AccessReads:
         found = await self._log.page(2**62 if after is None else int(after), limit)
         following = str(found[-1].read_id) if len(found) == limit else None
         return Page(await self._replay.head(), [asdict(read) for read in found], following)
+
+
+class RefusalReads:
+    """What was refused, in the words of the refusal."""
+
+    def __init__(self, refused: RefusedActs, replay: Replay) -> None:
+        self._refused = refused
+        self._replay = replay
+
+    async def refusals(
+        self,
+        stream: UUID,
+        *,
+        since: date | None,
+        until: date | None,
+        as_of: AsOf,
+        after: str | None,
+        limit: int,
+        language: str,
+    ) -> Page:
+        if not await self._replay.exists(stream):
+            raise NotFound
+        if as_of is None:
+            position, then = await self._replay.head(), await self._replay.now()
+        else:
+            position = await self._replay.position_of(as_of)
+            then = await self._replay.instant_of(as_of, position)
+        before = 2**62 if after is None else int(after)
+        found = await self._refused.page(stream, until=then, since=since, to=until, before=before, limit=limit)
+        following = str(found[-1].entry) if len(found) == limit else None
+        return Page(position, [_refused(act, language) for act in found], following)
+
+
+def _refused(act: RefusedAct, language: str) -> dict[str, Any]:
+    refusal = REFUSALS[act.code]
+    row = {name: value for name, value in asdict(act).items() if name != "entry" and value is not None}
+    told = refusal.ja if language == "ja" else (refusal.__doc__ or "").strip()
+    at: dict[str, Any] = {name: instant(row[name]) for name in ("refused_at", "last_refused_at") if name in row}
+    ids = {name: str(value) for name, value in row.items() if isinstance(value, UUID)}
+    return {**row, **ids, **at, "sentence": told}

@@ -61,7 +61,7 @@ class Exchange:
     """One request under way: its headers, and what the pipeline has learnt of it so far."""
 
     __slots__ = (
-        "body", "caller", "code", "command_id", "correlation_id", "headers", "ids", "key", "language", "length",
+        "act", "body", "caller", "code", "command_id", "correlation_id", "headers", "ids", "key", "language", "length",
         "method", "operation", "path", "query", "raw", "repeated", "request_id", "scope", "services", "status",
     )  # fmt: skip
 
@@ -82,6 +82,8 @@ class Exchange:
         self.request_id, self.correlation_id = _identity(self.headers, self.command_id)
         self.language = language_of(self.header(b"accept-language"))
         self.operation = ""
+        self.act = ""
+        """The operation, where a refusal of it goes on record."""
         self.caller: Caller = ANONYMOUS
         self.ids: dict[str, UUID] = {}
         self.key: IdempotencyKey | None = None
@@ -123,7 +125,7 @@ class Exchange:
             command_id=self.command_id,
             correlation_id=self.correlation_id,
         )
-        return Instruction(caller=self.caller, cause=cause, key=self.key)
+        return Instruction(caller=self.caller, cause=cause, key=self.key, operation=self.act)
 
     def fingerprint(self, key: bytes) -> bytes:
         """HMAC over method, path and raw body: the same request again, without keeping what it said."""

@@ -7,9 +7,9 @@ the top.
 from __future__ import annotations
 
 from api.operation import Operation
-from api.routes import books, cards, events, members, money, process, public, reads, sandbox, sessions
+from api.routes import books, cards, events, members, money, process, public, reads, refusals, sandbox, sessions
 
-AREAS = (money, reads, sessions, members, cards, public, events, books, process)
+AREAS = (money, reads, sessions, members, cards, public, events, books, refusals, process)
 
 
 def operations(*, in_sandbox: bool) -> tuple[Operation, ...]:

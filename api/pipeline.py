@@ -77,6 +77,7 @@ class Resource:
 async def answer(operation: Operation, exchange: Exchange, receive: Receive) -> Reply | Response:
     """The answer of the operation; raises the refusal that comes first in the order of checks."""
     exchange.operation = operation.operation_id
+    exchange.act = "" if operation.at_login else operation.operation_id
     if exchange.length > HEADERS_MAX:
         raise HeadersTooLarge
     if exchange.repeated and exchange.repeated & SINGULAR:

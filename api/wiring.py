@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 
-from api.audit_reads import AccessReads, BookReads, EventReads, ExplanationReads
+from api.audit_reads import AccessReads, BookReads, EventReads, ExplanationReads, RefusalReads
 from api.meters import ledger_meters
 from api.ports import Services
 from api.readers import CardReads, MemberReads
@@ -19,6 +19,7 @@ from ledger.application.scheduler import Scheduler
 from ledger.audit.access_log import AccessLog
 from ledger.audit.events import EventLog
 from ledger.audit.explainer import Explainer
+from ledger.audit.refused_acts import RefusedActs
 from ledger.audit.replay import Replay
 from ledger.faults import EnvironmentFault
 from ledger.instruction import Answer
@@ -133,6 +134,7 @@ def _services(settings: Settings, ledger: Ledger, keys: Keyring, freshness: Fres
         explanations=ExplanationReads(Explainer(replay, terms)),
         books=BookReads(JournalReader(pool), replay),
         access_log=AccessReads(AccessLog(pool), replay),
+        refused_acts=RefusalReads(RefusedActs(pool), replay),
         projections=ProjectionReads(ledger),
         sandbox=ledger.sandbox if settings.sandbox else None,
         throttle=SourceThrottle(pool, keys) if settings.login_throttle and not settings.sandbox else None,

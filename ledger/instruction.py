@@ -46,11 +46,16 @@ class IdempotencyKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instruction:
-    """One act as it was asked for."""
+    """One act as it was asked for.
+
+    `operation` names what was asked for, where a refusal of it goes on record; it is empty for a login, which has facts
+    of its own, and for what nobody outside asked for.
+    """
 
     caller: Caller
     cause: Cause
     key: IdempotencyKey | None = None
+    operation: str = ""
 
     @property
     def keyless(self) -> Instruction:

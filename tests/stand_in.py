@@ -107,7 +107,7 @@ class StandIn:
     async def _page(self, *_: Any, **__: Any) -> Page:
         return Page(POSITION, [], "48000")
 
-    transactions = cards = limit_change_requests = journal = access_log = _page
+    transactions = cards = limit_change_requests = journal = access_log = refusals = _page
 
     async def events(self, wanted: Any, after: int, limit: int) -> EventPage:
         self.asked.append(("events", (wanted, after, limit), {}))
@@ -128,7 +128,8 @@ def services(ledger: StandIn) -> Services:
     """The stand-in behind every port."""
     everything: dict[str, Any] = dict.fromkeys(
         ("ledger", "door", "freshness", "balances", "transactions", "lockouts", "members", "events", "books",
-         "projections", "explanations", "day_closes", "sandbox", "access_log"), ledger
+         "projections", "explanations", "day_closes", "sandbox", "access_log",
+         "refused_acts"), ledger
     )  # fmt: skip
     return Services(**everything, fingerprint_key=b"f" * 32, cursor_key=b"c" * 32)
 

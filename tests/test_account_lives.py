@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 from typing import Any
 
+import pytest
 from borrowing import Borrower
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,20 +15,20 @@ from ledger.money import Yen
 
 START = date(2023, 11, 6)
 
-steps = st.lists(
-    st.tuples(
-        st.sampled_from(
-            ["draw", "late-confirm", "repay", "repay", "instalment", "back-dated", "back-dated", "settle", "unreceive"]
-            + ["undraw", "refund", "rate", "close"]
-        ),
-        st.sampled_from([0, 0, 1, 3, 9, 17, 29, 31, 45]),
-        st.integers(1, 400_000),
-        st.integers(0, 60),
-        st.sampled_from(["atm", "bank-transfer", "counter"]),
+TWO_YEARS = timedelta(days=731)
+
+step = st.tuples(
+    st.sampled_from(
+        ["draw", "late-confirm", "repay", "repay", "instalment", "back-dated", "back-dated", "settle", "unreceive"]
+        + ["undraw", "refund", "rate", "close"]
     ),
-    min_size=1,
-    max_size=14,
+    st.sampled_from([0, 0, 1, 3, 9, 17, 29, 31, 45]),
+    st.integers(1, 400_000),
+    st.integers(0, 60),
+    st.sampled_from(["atm", "bank-transfer", "counter"]),
 )
+steps = st.lists(step, min_size=1, max_size=14)
+due_days = st.sampled_from([5, 15, 25, "end"])
 
 
 class Lives:
@@ -138,13 +139,30 @@ class Lives:
 
 
 @settings(max_examples=250)
-@given(steps, st.sampled_from([5, 15, 25, "end"]), st.booleans())
+@given(steps, due_days, st.booleans())
 def test_a_card_and_the_slow_card_agree_on_every_figure(told: list[Any], due_day: int | str, free: bool) -> None:
     lives = Lives(due_day, free)
     for step in told:
         lives.do(*step)
         lives.compare(lives.day)
         lives.compare(lives.day + timedelta(days=40))
+    assert_the_receipts_agree(lives)
+    assert_folding_gives_the_same(lives)
+
+
+@pytest.mark.campaign
+@settings(max_examples=1_000)
+@given(st.lists(step, min_size=24, max_size=24), due_days, st.booleans())
+def test_a_thousand_cards_agree_with_the_slow_card_for_two_years(
+    told: list[Any], due_day: int | str, free: bool
+) -> None:
+    lives = Lives(due_day, free)
+    pause = (TWO_YEARS - sum((timedelta(days=step[1]) for step in told), timedelta(0))) // len(told)
+    for kind, later, *rest in told:
+        lives.do(kind, later + max(0, pause.days), *rest)
+        lives.compare(lives.day)
+    lives.day = max(lives.day, START + TWO_YEARS)
+    lives.compare(lives.day)
     assert_the_receipts_agree(lives)
     assert_folding_gives_the_same(lives)
 

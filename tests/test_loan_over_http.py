@@ -290,7 +290,9 @@ def test_a_proof_of_income_is_needed_above_the_thresholds_and_until_a_change_of_
     changed = same_day.ask("PATCH", f"/v1/members/{others}/profile", "counter", {"workplace": "別の会社"})
     assert changed.status == 200
     assert card_asked(same_day, others).code == "income-proof-required"
-    prove(same_day, others, "2025-03-01")
+    prove(same_day, others, "2025-03-31")  # shows the means before the change
+    assert card_asked(same_day, others).code == "income-proof-required"
+    prove(same_day, others, "2025-04-01")
     assert card_asked(same_day, others).status == 201
 
     third = enrolled(same_day, annual_income=2_000_000)

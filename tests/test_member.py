@@ -15,6 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from ledger import refusals
 from ledger.aggregates.access import Access, Stop, VerdictStale
 from ledger.aggregates.member import CHANGEABLE_FIELDS, Member
+from ledger.calendar import business_day
 from ledger.money import Yen
 from ledger.refusals import Refusal
 
@@ -253,6 +254,17 @@ def test_another_workplace_voids_the_income_proof_and_another_phone_does_not() -
     member.aggregate.change_profile(("workplace",))
     assert member.aggregate.income_proof_issued_on is None
     assert member.fold().income_proof_issued_on is None
+
+
+def test_the_day_of_another_workplace_is_kept_and_any_other_change_leaves_it() -> None:
+    member = a_member()
+    member.aggregate.change_profile(("phone",))
+    assert member.aggregate.workplace_changed_on is None
+    member.aggregate.change_profile(("workplace",))
+    changed_on = business_day(member.aggregate.at)
+    assert member.aggregate.workplace_changed_on == member.fold().workplace_changed_on == changed_on
+    member.aggregate.receive_income_proof(issued_on=changed_on - timedelta(days=1))
+    assert member.aggregate.workplace_changed_on == changed_on
 
 
 def test_a_payout_account_is_there_once_it_is_registered() -> None:

@@ -13,6 +13,7 @@ from typing import Final
 from ledger.aggregates.fact import Fact
 from ledger.aggregates.limit_requests import MemberLimitRequests
 from ledger.aggregates.web_login import MemberWebLogin
+from ledger.calendar import business_day
 
 PROFILE_FIELDS: Final = (
     "name",
@@ -43,7 +44,8 @@ class MemberEnrolled(Fact, topic="member.member-enrolled"):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProfileChanged(Fact, topic="member.profile-changed"):
-    """The names of the fields that changed. Another workplace voids the proof of income on file (Rule 10-26)."""
+    """The names of the fields that changed. Another workplace voids the proof of income on file, and every one that was
+    issued before the change (Rule 10-26)."""
 
     fields: tuple[str, ...]
     sealed_version: int
@@ -53,6 +55,7 @@ class ProfileChanged(Fact, topic="member.profile-changed"):
         member.sealed.update(dict.fromkeys(self.fields, self.sealed_version))
         if self.voids_income_proof:
             member.income_proof_issued_on = None
+            member.workplace_changed_on = business_day(at)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,13 +100,14 @@ class Member(MemberWebLogin, MemberLimitRequests, stream="member"):
     web_statements: bool
     sealed: dict[str, int]
     income_proof_issued_on: date | None
+    workplace_changed_on: date | None
     credit_reported_on: date | None
 
     def begin(self) -> None:
         MemberWebLogin.begin(self)
         MemberLimitRequests.begin(self)
         self.enrolled_at, self.web_statements, self.sealed = None, False, {}
-        self.income_proof_issued_on = self.credit_reported_on = None
+        self.income_proof_issued_on = self.workplace_changed_on = self.credit_reported_on = None
 
     @property
     def has_payout_account(self) -> bool:

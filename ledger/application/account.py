@@ -30,13 +30,16 @@ class AccountActs(Parts):
     async def draw_advance(self, order: Instruction, card_id: UUID, amount: int, purpose: str) -> Answer:
         """Reserve an advance for the member; cash only in a session that an ATM opened."""
         caller = order.caller
-        if caller.member_id is None or (purpose == "cash" and caller.channel != "atm"):
+        if caller.member_id is None:
             raise ChannelNotPermitted
         member_id = caller.member_id
 
         def decide(desk: Desk) -> dict[str, Any]:
+            card = desk.card(card_id)
+            if purpose == "cash" and caller.channel != "atm":
+                raise ChannelNotPermitted
             refuse_in_outage(desk, "advance")
-            reserved = desk.card(card_id).reserve_advance(
+            reserved = card.reserve_advance(
                 Yen(amount),
                 purpose,
                 channel=caller.channel,
@@ -77,14 +80,15 @@ class AccountActs(Parts):
         self, order: Instruction, card_id: UUID, amount: int, method: str, value_date: date | None
     ) -> Answer:
         """Take money in and allocate it in the agreed order."""
-        if method not in METHODS_OF_ROLE.get(order.caller.role, ()):
-            raise ChannelNotPermitted
 
         def decide(desk: Desk) -> dict[str, Any]:
+            card = desk.card(card_id)
+            if method not in METHODS_OF_ROLE.get(order.caller.role, ()):
+                raise ChannelNotPermitted
             # A member who could date a payment back would choose the interest owed.
             if order.caller.is_member and value_date not in (None, desk.today):
                 raise ValueDateRefused
-            made = desk.card(card_id).repay(
+            made = card.repay(
                 Yen(amount),
                 method=method,
                 by_member=order.caller.is_member,

@@ -140,11 +140,12 @@ class CardActs(Parts):
 
     async def stop(self, order: Instruction, card_id: UUID, reason: str) -> Answer:
         """Stop the card; for loss and theft anybody near the member may, otherwise only credit."""
-        if reason not in ANYBODYS_STOP_REASONS and order.caller.role != "credit":
-            raise RoleNotPermitted
 
         def decide(desk: Desk) -> dict[str, Any]:
-            return {"stop_id": str(desk.card(card_id).stop(reason))}
+            card = desk.card(card_id)
+            if reason not in ANYBODYS_STOP_REASONS and order.caller.role != "credit":
+                raise RoleNotPermitted
+            return {"stop_id": str(card.stop(reason))}
 
         return await self._execute(order, (card_id,), decide)
 
@@ -267,6 +268,7 @@ def means_of(member: Member, personal: Personal, today: date) -> limits.Means:
         others_balance=int(facts.get("others_balance", 0)),
         age=forms.age(date.fromisoformat(facts["birth_date"]), today),
         proof_issued_on=member.income_proof_issued_on,
+        workplace_changed_on=member.workplace_changed_on,
     )
 
 

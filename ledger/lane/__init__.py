@@ -1,5 +1,5 @@
 """The lane: natural batching of acts. `lane` queues and records, `desk` is what one act sees, `turn` one act's way
-through, `folds` the aggregates kept in memory.
+through, `folds` the aggregates kept in memory, `refused` what is put on record of a declined act.
 
 What must stay true: everything that decides goes through here, and nothing here knows a rule of the business.
 """

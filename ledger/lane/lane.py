@@ -24,6 +24,7 @@ from ledger.faults import kind_and_place
 from ledger.instruction import Answer
 from ledger.lane.desk import Act, Desk, GatheredStale
 from ledger.lane.folds import Folds
+from ledger.lane.refused import put_on_record
 from ledger.lane.turn import Decided, Waiting
 from ledger.refusals import (
     Busy,
@@ -250,7 +251,11 @@ class Lane:
             outcome = refusal
         except Exception as error:
             raise Defect("the decision failed") from error
-        return Decided(waiting, desk, outcome, self._collect(desk, epochs))
+        events = self._collect(desk, epochs)
+        if isinstance(outcome, Refusal) and not events:
+            # Now: a later act of the batch may change what this one saw.
+            put_on_record(desk, outcome)
+        return Decided(waiting, desk, outcome, events)
 
     def _collect(self, desk: Desk, epochs: dict[UUID, int]) -> list[Event]:
         """The act's events, the adoption of the terms first where they are new; raised epochs become rows."""
