@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
-from ledger.aggregates import advances, instalments, replay, restatement, schedule
+from ledger.aggregates import advances, instalments, rerun, restatement, schedule
 from ledger.aggregates.instalments import CardInstalments
 from ledger.aggregates.restatement import CardRestatement
 from ledger.aggregates.standing import Accrual, Due, Standing
@@ -20,7 +20,7 @@ ONE_DAY = timedelta(days=1)
 
 def put_everywhere(soil: Soil, name: str, value: Any) -> None:
     """Put a rule of the schedule in the place of the real one, wherever it was imported."""
-    for module in (schedule, instalments, advances, replay, restatement):
+    for module in (schedule, instalments, advances, rerun, restatement):
         if name in vars(module):
             soil.put(module, name, value)
 
@@ -169,13 +169,13 @@ def free_day_too_many(soil: Soil) -> None:
 
 @bug("the interest-free period begins on the day of the advance")
 def free_a_day_early(soil: Soil) -> None:
-    original = replay.free_period
+    original = rerun.free_period
 
     def free_period(on: date, terms: Any) -> Any:
         first, last = original(on, terms)
         return first - ONE_DAY, last - ONE_DAY
 
-    for module in (replay, advances):
+    for module in (rerun, advances):
         soil.put(module, "free_period", free_period)
 
 
