@@ -23,6 +23,14 @@ WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "satu
 
 DUE_DAYS: Final = (5, 15, 25, "end")
 
+STATUTORY_CAPS_BPS = ((0, 2000), (100_000, 1800), (1_000_000, 1500))
+STATUTORY_DAMAGES_BPS = 2000
+GUESSES_MAX = {
+    "pin_max_failures": 10,
+    "pin_window_failures": 30,
+    "pin_generation_failures": 100,
+    "password_max_failures": 10,
+}
 DIVISORS: Final = frozenset({"step", "unit", "cash_unit", "transfer_unit", "prepaid_unit", "income_divisor"})
 
 
@@ -213,6 +221,7 @@ def _faults(terms: Terms, before: Terms | None) -> Iterator[tuple[str, str, str]
         yield "", "effective_from", "effective_from must be later than that of the version before"
     yield from _amount_faults(terms)
     yield from _table_faults(terms)
+    yield from _law_faults(terms)
     yield from _outage_faults(terms)
 
 
@@ -240,6 +249,20 @@ def _table_faults(terms: Terms) -> Iterator[tuple[str, str, str]]:
         yield "instalment", "brackets", "coefficient_bps must be at least 1"
     if [each.due_day for each in terms.instalment.first_due] != list(DUE_DAYS):
         yield "instalment", "first_due", f"first_due must name the due days {DUE_DAYS} in this order"
+
+
+def _law_faults(terms: Terms) -> Iterator[tuple[str, str, str]]:
+    """No file lets in more than the statutes do (Interest Rate Restriction Act 1 and 7), or more guesses than is safe."""
+    for from_yen, most in STATUTORY_CAPS_BPS:
+        edges = [from_yen, *(cap.from_yen for cap in terms.limit.rate_caps if cap.from_yen > from_yen)]
+        if any(terms.limit.rate_cap(edge) > most for edge in edges):
+            yield "limit", "rate_caps", f"from {from_yen} yen on the statutory cap is {most} basis points"
+    if terms.interest.late_damages_bps > STATUTORY_DAMAGES_BPS:
+        reason = f"late_damages_bps must be at most {STATUTORY_DAMAGES_BPS}"
+        yield "interest", "late_damages_bps", reason
+    for key, most in GUESSES_MAX.items():
+        if not 1 <= getattr(terms.lock, key) <= most:
+            yield "lock", key, f"{key} must be 1 to {most}"
 
 
 def _outage_faults(terms: Terms) -> Iterator[tuple[str, str, str]]:

@@ -106,6 +106,10 @@ def test_an_outage_ends_when_it_says_in_japan(tmp_path: Path, at: str, scope: st
         ("free_days = 30", "free_days = -1", "free_days must be at least 0"),
         ("free_days = 30", "free_dayz = 30", "unknown key free_dayz"),
         ("step = 10_000", "step = 0", "step must be at least 1"),
+        ("late_damages_bps = 2000", "late_damages_bps = 2001", "late_damages_bps must be at most 2000"),
+        ("pin_max_failures = 3", "pin_max_failures = 0", "pin_max_failures must be 1 to 10"),
+        ("pin_max_failures = 3", "pin_max_failures = 11", "pin_max_failures must be 1 to 10"),
+        ("password_max_failures = 10", "password_max_failures = 99", "password_max_failures must be 1 to 10"),
         ("reset_token_minutes = 10", "reset_token_minutes = false", "reset_token_minutes must be int"),
         ("reset_token_minutes = 10", "reset_token_minutes = -5", "reset_token_minutes must be at least 0"),
         ("rate_caps = [", "rate_caps = [ { from_yen = 5, max_rate_bps = 1 },", "rate_caps must begin"),
@@ -125,6 +129,22 @@ def test_a_fault_is_refused_with_its_line(tmp_path: Path, old: str, new: str, re
         TermsBook.load(written(tmp_path, text))
     assert reason in refused.value.reason
     assert refused.value.line == line
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ("from_yen = 0, max_rate_bps = 2000", "from_yen = 0, max_rate_bps = 2001", "statutory cap is 2000"),
+        ("from_yen = 100_000, max_rate_bps = 1800", "from_yen = 100_000, max_rate_bps = 1801", "statutory cap is 1800"),
+        ("from_yen = 100_000, max_rate_bps = 1800", "from_yen = 100_001, max_rate_bps = 1800", "statutory cap is 1800"),
+        ("max_rate_bps = 1500", "max_rate_bps = 3000", "statutory cap is 1500"),
+    ],
+)
+def test_no_table_of_caps_lets_in_more_than_the_statutes_do(tmp_path: Path, old: str, new: str, reason: str) -> None:
+    assert old in TEXT
+    with pytest.raises(TermsInvalid, match=reason) as refused:
+        TermsBook.load(written(tmp_path, TEXT.replace(old, new)))
+    assert refused.value.line == TEXT[: TEXT.index("rate_caps = [")].count("\n") + 1
 
 
 def test_a_missing_key_is_refused_at_its_section(tmp_path: Path) -> None:
