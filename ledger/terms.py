@@ -252,8 +252,8 @@ def _table_faults(terms: Terms) -> Iterator[tuple[str, str, str]]:
 
 
 def _law_faults(terms: Terms) -> Iterator[tuple[str, str, str]]:
-    """No file lets in more than the statutes do (Interest Rate Restriction Act 1 and 7), or more guesses than is safe."""
-    for from_yen, most in STATUTORY_CAPS_BPS:
+    """No file lets in more than the statutes (Interest Rate Restriction Act 1 and 7), or more guesses than is safe."""
+    for from_yen, most in reversed(STATUTORY_CAPS_BPS):
         edges = [from_yen, *(cap.from_yen for cap in terms.limit.rate_caps if cap.from_yen > from_yen)]
         if any(terms.limit.rate_cap(edge) > most for edge in edges):
             yield "limit", "rate_caps", f"from {from_yen} yen on the statutory cap is {most} basis points"
