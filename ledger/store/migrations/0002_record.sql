@@ -59,7 +59,7 @@ begin
     return clashes;
 end $$;
 
--- Rows that stand or fall with the events of their act: vaults, sessions, epochs, claims, mails.
+-- Rows that stand or fall with the events of their act: vaults, sessions, epochs, claims, mails, and declined acts.
 create function write_rows(rows jsonb, clashes jsonb) returns void language plpgsql as $$
 declare
     kept jsonb;
@@ -92,6 +92,9 @@ begin
         where t.member_id = p.member_id;
     insert into reset_tokens select p.* from jsonb_populate_recordset(null::reset_tokens, kept->'reset_tokens') p;
     insert into outbox select p.* from jsonb_populate_recordset(null::outbox, kept->'outbox') p;
+    if kept ? 'refused_acts' then
+        perform write_refused_acts(kept->'refused_acts');
+    end if;
 end $$;
 
 create function record_acts(

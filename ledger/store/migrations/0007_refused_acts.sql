@@ -32,6 +32,7 @@ create trigger refused_acts_only_count before update of refusal_id, card_id, mem
     command_id, correlation_id, code, remedy, details, seen, refused_at on refused_acts
     for each statement execute function refuse_change_of_a_refusal();
 
+-- Called by write_rows, in the call that records the batch.
 create function write_refused_acts(refused jsonb) returns void language sql as $$
     insert into refused_acts as r (
         refusal_id, card_id, member_id, operation, actor, role, channel, command_id, correlation_id, code, remedy,
@@ -48,41 +49,3 @@ create function write_refused_acts(refused jsonb) returns void language sql as $
     on conflict (refusal_id) do update
     set times = r.times + excluded.times, last_refused_at = greatest(r.last_refused_at, excluded.last_refused_at)
 $$;
-
--- As before, and the refused acts.
-create or replace function write_rows(rows jsonb, clashes jsonb) returns void language plpgsql as $$
-declare
-    kept jsonb;
-begin
-    select jsonb_object_agg(name, elements) into kept from (
-        select t.key as name, jsonb_agg(r) as elements
-        from jsonb_each(rows) t, jsonb_array_elements(t.value) r
-        where not clashes ? (r->>'act') group by t.key
-    ) k;
-    if kept is null then
-        return;
-    end if;
-    insert into epochs select p.* from jsonb_populate_recordset(null::epochs, kept->'epochs') p
-        on conflict (subject) do update set epoch = excluded.epoch;
-    update sessions s set ends = s.opened
-        from jsonb_populate_recordset(null::sessions, kept->'ended_sessions') p where s.session_id = p.session_id;
-    insert into sessions select p.* from jsonb_populate_recordset(null::sessions, kept->'sessions') p;
-    insert into credentials select p.* from jsonb_populate_recordset(null::credentials, kept->'credentials') p
-        on conflict (owner, kind) do update
-        set generation = excluded.generation, key_id = excluded.key_id, verifier = excluded.verifier;
-    insert into cards select p.* from jsonb_populate_recordset(null::cards, kept->'cards') p
-        on conflict (card_id) do update set number_index = excluded.number_index, closed = excluded.closed;
-    insert into web_ids select p.* from jsonb_populate_recordset(null::web_ids, kept->'web_ids') p
-        on conflict (member_id) do update set web_id_index = excluded.web_id_index;
-    insert into email_index select p.* from jsonb_populate_recordset(null::email_index, kept->'email_index') p
-        on conflict (member_id) do update set email_index = excluded.email_index;
-    insert into member_keys select p.* from jsonb_populate_recordset(null::member_keys, kept->'member_keys') p;
-    insert into personal_boxes select p.* from jsonb_populate_recordset(null::personal_boxes, kept->'personal_boxes') p;
-    delete from reset_tokens t using jsonb_populate_recordset(null::reset_tokens, kept->'spent_reset_tokens') p
-        where t.member_id = p.member_id;
-    insert into reset_tokens select p.* from jsonb_populate_recordset(null::reset_tokens, kept->'reset_tokens') p;
-    insert into outbox select p.* from jsonb_populate_recordset(null::outbox, kept->'outbox') p;
-    if kept ? 'refused_acts' then
-        perform write_refused_acts(kept->'refused_acts');
-    end if;
-end $$;
