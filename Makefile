@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 UV_VERSION := 0.13.9
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test lint types lock campaign clean
+.PHONY: help setup demo run test lint types lock campaign soak clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1@\2/p' $(MAKEFILE_LIST) | awk -F@ '{ printf "%-16s %s\n", $$1, $$2 }'
@@ -53,6 +53,9 @@ LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-annotat
 
 campaign: $(READY) ## run the long campaigns: many kills, many random stories
 	@$(BIN)/python -m pytest -m campaign
+
+soak: $(READY) ## fifteen minutes of steady load: flat memory, no error, no drift (MINUTES=60 for an hour)
+	@exec $(BIN)/cardledger bench --soak $(or $(MINUTES),15)
 
 clean: ## remove what setup and tools made; data in .cardledger stays
 	rm -rf $(VENV) .lock-venv .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

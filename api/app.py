@@ -27,7 +27,6 @@ from starlette.types import Receive, Scope, Send
 
 from api.edge import Edge, RequestMeters
 from api.exchange import Reply
-from api.logs import configure, request_log
 from api.openapi import document
 from api.operations import by_path, operations
 from api.paths import Paths
@@ -38,6 +37,7 @@ from api.shutdown import ended_with_the_supervisor, told_of_signals
 from api.wiring import opened_services
 from ledger.audit.events import SCHEMAS
 from ledger.audit.schemas import published
+from ledger.logs import configure, request_log
 from ledger.refusals import NotFound
 from ledger.settings import Settings
 

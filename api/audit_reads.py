@@ -6,7 +6,7 @@ What must stay true: a listing is pinned to the position its first page stood at
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 from uuid import UUID
 
@@ -15,18 +15,16 @@ import msgspec
 from api.ports import AsOf, EventFilter, EventPage, Page
 from ledger.audit.access_log import AccessLog
 from ledger.audit.events import EventFilter as LogFilter
-from ledger.audit.events import EventLog, cloud_event, instant, topic_of, turnover
+from ledger.audit.events import EventLog, cloud_event, topic_of, turnover
 from ledger.audit.explainer import Explainer
-from ledger.audit.refused_acts import RefusedAct, RefusedActs
+from ledger.audit.refused_acts import RefusedActs
 from ledger.audit.replay import Replay
 from ledger.audit.spoken import spoken
 from ledger.instruction import Answer
 from ledger.postings import ACCOUNTS
 from ledger.projections.freshness import Freshness
 from ledger.projections.journal import AccountTotal, JournalReader
-from ledger.refusals import REFUSALS, NotFound, ProjectionBehind
-
-MICROSECOND = timedelta(microseconds=1)
+from ledger.refusals import NotFound, ProjectionBehind
 
 
 class EventReads:
@@ -39,14 +37,14 @@ class EventReads:
 
     async def events(self, wanted: EventFilter, after: int, limit: int) -> EventPage:
         """The next events that fit; a stream that does not exist is NotFound, an unknown type fits nothing."""
-        if wanted.stream is not None and not await self._replay.exists(wanted.stream):
+        if wanted.stream is not None and not await self._replay.exists(wanted.stream, wanted.kind):
             raise NotFound
         if wanted.type is not None and topic_of(wanted.type) is None:
             head = await self._replay.head()
             return EventPage([], head, head)
         if wanted.recorded_from is not None:
             # Positions and recorded times grow together: a range of times is a range of positions.
-            after = max(after, await self._replay.last_recorded_by(wanted.recorded_from - MICROSECOND))
+            after = max(after, await self._replay.last_recorded_by(wanted.recorded_from, before=True))
         found = await self._log.page(await self._in_the_log(wanted), after=after, limit=limit)
         sums = [turnover(recorded) for recorded in found.events]
         return EventPage(
@@ -163,6 +161,7 @@ class RefusalReads:
     async def refusals(
         self,
         stream: UUID,
+        kind: str,
         *,
         since: date | None,
         until: date | None,
@@ -171,7 +170,7 @@ class RefusalReads:
         limit: int,
         language: str,
     ) -> Page:
-        if not await self._replay.exists(stream):
+        if not await self._replay.exists(stream, kind):
             raise NotFound
         if as_of is None:
             position, then = await self._replay.head(), await self._replay.now()
@@ -181,13 +180,4 @@ class RefusalReads:
         before = 2**62 if after is None else int(after)
         found = await self._refused.page(stream, until=then, since=since, to=until, before=before, limit=limit)
         following = str(found[-1].entry) if len(found) == limit else None
-        return Page(position, [_refused(act, language) for act in found], following)
-
-
-def _refused(act: RefusedAct, language: str) -> dict[str, Any]:
-    refusal = REFUSALS[act.code]
-    row = {name: value for name, value in asdict(act).items() if name != "entry" and value is not None}
-    told = refusal.ja if language == "ja" else (refusal.__doc__ or "").strip()
-    at: dict[str, Any] = {name: instant(row[name]) for name in ("refused_at", "last_refused_at") if name in row}
-    ids = {name: str(value) for name, value in row.items() if isinstance(value, UUID)}
-    return {**row, **ids, **at, "sentence": told}
+        return Page(position, [act.told(language) for act in found], following)

@@ -44,7 +44,8 @@ SINGULAR = frozenset({b"authorization", b"content-length", b"content-type", b"ho
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _TOKEN = re.compile(r"[Bb][Ee][Aa][Rr][Ee][Rr] +((?:ms|st)_[0-9A-Za-z_-]{16,512})")
 _KEY = re.compile(r"[!-~]{1,255}")
-_JSON = re.compile(r'application/json *(; *charset="?utf-8"?)? *', re.IGNORECASE)
+_PARAMETER = r"""[ \t]*;[ \t]*([!#$%&'*+.^_`|~0-9a-z-]+)=([!#$%&'*+.^_`|~0-9a-z-]+|"[^"\\]*")"""
+_JSON = re.compile(rf"application/json((?:{_PARAMETER})*)[ \t]*", re.IGNORECASE)
 
 
 class Resource:
@@ -116,9 +117,19 @@ async def put_on_record(exchange: Exchange) -> None:
 async def read_json(exchange: Exchange, receive: Receive) -> object:
     """The body as JSON: its size first, then its media type, then its syntax."""
     exchange.raw = await read_body(exchange.header(b"content-length"), receive)
-    if b"content-encoding" in exchange.headers or not _JSON.fullmatch(exchange.header(b"content-type")):
+    if b"content-encoding" in exchange.headers or not is_json(exchange.header(b"content-type")):
         raise MediaType
     return parse_json(exchange.raw)
+
+
+@lru_cache(maxsize=64)
+def is_json(content_type: str) -> bool:
+    """Whether it is JSON in UTF-8: a parameter that JSON does not know changes nothing."""
+    found = _JSON.fullmatch(content_type)
+    if found is None:
+        return False
+    parameters = re.findall(_PARAMETER, found[1], re.IGNORECASE)
+    return all(value.strip('"').lower() == "utf-8" for name, value in parameters if name.lower() == "charset")
 
 
 async def read_body(announced: str, receive: Receive) -> bytes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Protocol, TypeVar
@@ -17,7 +18,7 @@ import msgspec
 from prometheus_client import CollectorRegistry
 
 from ledger.instruction import Answer, Caller, Instruction
-from ledger.refusals import NotFound
+from ledger.refusals import NotFound, Refusal
 
 Port = TypeVar("Port")
 
@@ -39,12 +40,14 @@ class Page:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventFilter:
-    """Which events of the log are wanted; None wants them all. `type` is the type as it is told outside.
+    """Which events of the log are wanted; None wants them all. `type` is the type as it is told outside,
+    `kind` what the stream must be one of: `card` or `member`.
 
     Days and instants are inclusive; `until` is the position that a listing ends at.
     """
 
     stream: UUID | None = None
+    kind: str = ""
     type: str | None = None
     actor: str | None = None
     correlation: str | None = None
@@ -167,6 +170,7 @@ class RefusedActs(Protocol):
     async def refusals(
         self,
         stream: UUID,
+        kind: str,
         *,
         since: date | None,
         until: date | None,
@@ -175,7 +179,7 @@ class RefusedActs(Protocol):
         limit: int,
         language: str,
     ) -> Page:
-        """Newest first, `remedy` as a code; NotFound for a stream that does not exist."""
+        """Newest first, `remedy` as a code; NotFound for a stream of this kind that does not exist."""
         ...
 
 
@@ -196,11 +200,9 @@ class Sandbox(Protocol):
 
 
 class Throttle(Protocol):
-    async def refuse_if_throttled(self, address: str) -> None:
-        """Raises TooManyRequests."""
+    def counting(self, address: str, *failures: type[Refusal]) -> AbstractAsyncContextManager[None]:
+        """One login of the address, counted if it ends in one of these refusals. Raises TooManyRequests."""
         ...
-
-    async def count_failure(self, address: str) -> None: ...
 
 
 class DayCloses(Protocol):
@@ -288,8 +290,9 @@ async def _nothing() -> None:
 class Services:
     """Everything that stands behind the routes of one process.
 
-    `ready` raises a refusal while the database cannot serve. `drain` waits until no accepted act is under way,
-    `stop_projector` until the projector has ended; both are called in this order when the process stops.
+    `ask_for_metrics` is called before `metrics` are read. `ready` raises a refusal while the database cannot serve.
+    `drain` waits until no accepted act is under way, `stop_projector` until the projector has ended; both are called in
+    this order when the process stops.
     """
 
     ledger: Acts
@@ -309,12 +312,12 @@ class Services:
     sandbox: Sandbox | None = None
     throttle: Throttle | None = None
     proxies: int = 0
+    heartbeat_seconds: int = 15
     fingerprint_key: bytes
     cursor_key: bytes
     metrics: CollectorRegistry = field(default_factory=CollectorRegistry)
+    ask_for_metrics: Callable[[], Awaitable[None]] = _nothing
     ready: Callable[[], Awaitable[None]] = _nothing
     drain: Callable[[], Awaitable[None]] = _nothing
     stop_projector: Callable[[], Awaitable[None]] = _nothing
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
-
-

@@ -34,7 +34,7 @@ STATUS: dict[int, tuple[str, ...]] = {
           "advance-not-reserved", "advance-not-confirmed", "already-reversed", "nothing-owed", "request-not-open",
           "lifting-not-requested", "already-ended", "web-id-taken", "clock-backward", "day-not-over", "day-not-open",
           "day-out-of-order",
-          "refund-over-credit"),
+          "refund-over-credit", "not-settled"),
     410: ("reset-token-spent",),
     413: ("body-too-large",),
     415: ("media-type",),

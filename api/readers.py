@@ -113,20 +113,27 @@ class CardReads:
         limit: int,
     ) -> Page:
         """Newest first, without what was recorded after the position or the instant `as_of`."""
-        if (await self._balances.read(card_id)).card is None:
-            raise NotFound
         before = None
         if after is not None:
             position, _, line = after.partition(".")
             before = (int(position), int(line))
-        last = None if as_of is None else await self._replay.position_of(as_of)
+        last = None
+        if as_of is not None:
+            await self._refuse_unknown(card_id)
+            last = await self._replay.position_of(as_of)
         page = await self._transactions.page(
             card_id, before=before, as_of=last, kind=kind, since=since, until=until, limit=limit
         )
+        if page.rows == b"[]":
+            await self._refuse_unknown(card_id)
         if last is not None and page.position < last:
             raise ProjectionBehind
         following = f"{page.last[0]}.{page.last[1]}" if page.last is not None else None
-        return Page(page.position if last is None else last, msgspec.Raw(page.rows.encode()), following)
+        return Page(page.position if last is None else last, msgspec.Raw(page.rows), following)
+
+    async def _refuse_unknown(self, card_id: UUID) -> None:
+        if (await self._balances.read(card_id)).card is None:
+            raise NotFound
 
     async def _card(self, card_id: UUID, as_of: AsOf) -> tuple[int, Card, date]:
         """The card with its position and the business day of the view."""

@@ -6,7 +6,7 @@ What must stay true: a read tells the position that its rows stand at, and never
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from typing import Any
 
@@ -43,6 +43,12 @@ def whole(lowest: int, highest: int) -> Judge:
         return None if lowest <= int(str(value)) <= highest else forms.RANGE
 
     return judge
+
+
+def refuse_backward(query: Mapping[str, Any], first: str, last: str) -> None:
+    """Refuse a range that ends before it begins."""
+    if query[first] is not None and query[last] is not None and query[first] > query[last]:
+        raise InputRefused(errors=[{"pointer": f"/{last}", "code": forms.RANGE}])
 
 
 def _as_of_code(value: object) -> str | None:

@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 
 from api.audit_reads import AccessReads, BookReads, EventReads, ExplanationReads, RefusalReads
-from api.meters import ledger_meters
+from api.meters import LedgerMeters, registered
 from api.ports import Services
 from api.readers import CardReads, MemberReads
 from ledger.application import Ledger
@@ -23,6 +23,7 @@ from ledger.audit.refused_acts import RefusedActs
 from ledger.audit.replay import Replay
 from ledger.faults import EnvironmentFault
 from ledger.instruction import Answer
+from ledger.meters import ProjectorMeters
 from ledger.projections.balances import BalanceReader
 from ledger.projections.due import DueCards
 from ledger.projections.freshness import Freshness
@@ -73,7 +74,7 @@ async def opened_services(settings: Settings) -> AsyncIterator[Services]:
             scheduler = Scheduler(day_close, ledger.pool, timedelta(minutes=minutes))
             closing = asyncio.create_task(scheduler.run(), name="scheduler")
             stack.push_async_callback(_ended, closing, scheduler.stop)
-        services = _services(settings, ledger, keys, freshness)
+        services = _services(settings, ledger, keys, freshness, projector.meters)
         services.day_closes = day_close if settings.sandbox else None
         services.stop_projector = _stopper(projector)
         yield services
@@ -113,8 +114,12 @@ def _transport(settings: Settings) -> Transport:
     )
 
 
-def _services(settings: Settings, ledger: Ledger, keys: Keyring, freshness: Freshness) -> Services:
+def _services(
+    settings: Settings, ledger: Ledger, keys: Keyring, freshness: Freshness, following: ProjectorMeters
+) -> Services:
     pool, terms = ledger.pool, ledger.terms
+    throttle = SourceThrottle(pool, keys) if settings.login_throttle and not settings.sandbox else None
+    meters = LedgerMeters(ledger, following, throttle)
     replay = Replay(pool)
     cards = CardReads(BalanceReader(pool), LockoutReader(pool), TransactionReader(pool), replay, terms, freshness)
 
@@ -137,11 +142,13 @@ def _services(settings: Settings, ledger: Ledger, keys: Keyring, freshness: Fres
         refused_acts=RefusalReads(RefusedActs(pool), replay),
         projections=ProjectionReads(ledger),
         sandbox=ledger.sandbox if settings.sandbox else None,
-        throttle=SourceThrottle(pool, keys) if settings.login_throttle and not settings.sandbox else None,
+        throttle=throttle,
         proxies=settings.proxies,
+        heartbeat_seconds=settings.heartbeat_seconds,
         fingerprint_key=keys.secret("idempotency", keys.masters[0][0]),
         cursor_key=keys.secret("cursor", keys.masters[0][0]),
-        metrics=ledger_meters(ledger, freshness),
+        metrics=registered(meters),
+        ask_for_metrics=meters.ask,
         ready=ready,
         drain=ledger.lane.drain,
     )

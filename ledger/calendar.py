@@ -52,6 +52,13 @@ def months_later(day: date, months: int) -> date:
     return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))
 
 
+def end_of_years(day: date, years: int) -> date:
+    """The last day of so many years that begin with the day after this one (Civil Code 140, 143)."""
+    first = day + ONE_DAY
+    again = months_later(first, 12 * years)
+    return again - ONE_DAY if again.day == first.day else again
+
+
 def nominal_due(due_day: int | str, month: date, months: int) -> date:
     """The due day (5, 15, 25 or "end") of the month that lies `months` after the month of the given date."""
     first = months_later(month.replace(day=1), months)

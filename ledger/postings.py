@@ -8,10 +8,9 @@ account says, as `BALANCES` shows.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import date
 from functools import singledispatch
-from typing import Final
+from typing import Final, NamedTuple
 
 from ledger.aggregates.advances import AdvanceConfirmed, AdvanceReversed
 from ledger.aggregates.fact import Fact
@@ -72,8 +71,7 @@ BALANCES: Final[dict[str, Callable[[Standing], int]]] = {
 """The control accounts, kept by card: what each holds, debits less credits, by the folded account of the card."""
 
 
-@dataclass(frozen=True, slots=True)
-class Posting:
+class Posting(NamedTuple):
     """One line: an amount above zero on one side of an account."""
 
     account: str
@@ -88,10 +86,15 @@ class Posting:
 
 def postings(fact: Fact) -> tuple[Posting, ...]:
     """The lines of a fact in the books, none for a fact that moves no money."""
-    if type(fact) not in _moves.registry:  # most facts, and so the whole log, are told apart at once
+    moves = _moves.registry.get(type(fact))  # most facts, and so the whole log, are told apart at once
+    if moves is None:
         return ()
     return tuple(
-        Posting(account, "debit" if amount > 0 else "credit", abs(amount)) for account, amount in _moves(fact) if amount
+        [
+            Posting(account, "debit" if amount > 0 else "credit", abs(amount))
+            for account, amount in moves(fact)
+            if amount
+        ]
     )
 
 

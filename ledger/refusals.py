@@ -163,6 +163,12 @@ class CardClosed(Refusal, code="card-closed", ja="このカードは解約され
     """This card is closed."""
 
 
+class NotSettled(
+    Refusal, code="not-settled", ja="ご返済またはお手続き中のお借入れが残っています。", remedy=r.SETTLE_FIRST
+):
+    """Something is owed, or an advance is under way."""
+
+
 class PinRefused(Refusal, code="pin-refused", ja="この暗証番号はご利用いただけません。", remedy=r.CHOOSE_ANOTHER_PIN):
     """This PIN may not be used."""
 
@@ -334,7 +340,7 @@ class SimulationImpossible(
 
 
 class RefundOverCredit(
-    Refusal, code="refund-over-credit", ja="お預かりしている金額を超えています。", remedy=r.LOWER_AMOUNT
+    Refusal, code="refund-over-credit", ja="お預かりしている金額を超えています。", remedy=r.REFUND_LESS
 ):
     """The refund is over what is kept for the member."""
 

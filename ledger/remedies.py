@@ -75,6 +75,11 @@ LOWER_AMOUNT = Remedy(
     "Choose an amount within the available credit.",
     "利用可能額の範囲内の金額をお選びください。",
 )
+REFUND_LESS = Remedy(
+    "refund-less",
+    "Refund no more than was kept for the member on that day and still is.",
+    "その日から現在までお預かりしている金額の範囲内でご返金ください。",
+)
 CHOOSE_VALID_AMOUNT = Remedy(
     "choose-valid-amount", "Choose an amount that fits the rule named.", "条件に合う金額をお選びください。"
 )
@@ -132,6 +137,12 @@ READ_STATE_FIRST = Remedy(
     "read-state-first",
     "Read the present state of the object and decide again.",
     "最新の状態を確認してから、改めてお手続きください。",
+)
+SETTLE_FIRST = Remedy(
+    "settle-first",
+    "Pay what the settlement quote of the day says, and wait until every advance under way has ended.",
+    "当日の精算額をご返済いただき、お手続き中のお借入れが終わってからお手続きください。",
+    ("web", "atm", "counter"),
 )
 CORRECT_VALUE_DATE = Remedy(
     "correct-value-date",

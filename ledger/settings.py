@@ -44,6 +44,9 @@ class Settings(BaseSettings):
     close_days_after_minutes: int | None = Field(
         None, ge=0, le=1439, description="`serve` closes each day so many minutes after it is over. [default: never]"
     )
+    heartbeat_seconds: int = Field(
+        15, ge=1, le=600, description="Silence after which an event stream says that it is still there."
+    )
     shutdown_seconds: int = Field(5, ge=1, le=600, description="Seconds that open requests get at the end.")
     login_throttle: bool = Field(True, description="Whether failed logins are limited by source; never in a sandbox.")
     proxies: int = Field(0, ge=0, le=9, description="Reverse proxies in front that append to X-Forwarded-For.")

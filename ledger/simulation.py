@@ -32,7 +32,10 @@ class MonthlyPayment:
 
 @dataclass(frozen=True, slots=True)
 class Simulation:
-    """The regular payment, how many there are, and each of them; the last may differ from `payment`."""
+    """The regular payment, how many there are, and each of them; the last may differ from `payment`.
+
+    Over a very long time the fractions dropped each month come to a whole payment: then there are fewer than asked for.
+    """
 
     principal: Yen
     payment: Yen

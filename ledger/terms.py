@@ -31,7 +31,11 @@ GUESSES_MAX = {
     "pin_generation_failures": 100,
     "password_max_failures": 10,
 }
-DIVISORS: Final = frozenset({"step", "unit", "cash_unit", "transfer_unit", "prepaid_unit", "income_divisor"})
+STATUTORY_CHECKS = {"advances_over": 50_000, "balance_over": 100_000, "every_months": 3, "ask_within_days": 21}
+STATUTORY_YEARS = {"books_years": 10, "identity_years": 7, "transaction_years": 7, "credit_check_years": 3}
+DIVISORS: Final = frozenset(
+    {"step", "unit", "cash_unit", "transfer_unit", "prepaid_unit", "income_divisor", "every_months"}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +64,8 @@ class LimitTerms:
     proof_total_over: int
     proof_below_age: int
     proof_valid_years: int
+    proof_confirmed_valid_years: int
+    proof_confirmable_years: int
     cuts_need_no_person: bool
 
     def rate_cap(self, amount: int) -> int:
@@ -128,6 +134,26 @@ class LatenessTerms:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CreditCheckTerms:
+    """When the credit bureau is asked again (Money Lending Act 13-3, Rules 10-24 and 10-25)."""
+
+    advances_over: int
+    balance_over: int
+    every_months: int
+    ask_within_days: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetentionTerms:
+    """How many years each kind of record is kept."""
+
+    books_years: int
+    identity_years: int
+    transaction_years: int
+    credit_check_years: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LockTerms:
     pin_max_failures: int
     pin_window_failures: int
@@ -169,6 +195,8 @@ class Terms:
     instalment: InstalmentTerms
     repayment: RepaymentTerms
     lateness: LatenessTerms
+    credit_check: CreditCheckTerms
+    retention: RetentionTerms
     lock: LockTerms
     outages: tuple[Outage, ...] = ()
     earlier: Terms | None = None
@@ -252,7 +280,7 @@ def _table_faults(terms: Terms) -> Iterator[tuple[str, str, str]]:
 
 
 def _law_faults(terms: Terms) -> Iterator[tuple[str, str, str]]:
-    """No file lets in more than the statutes (Interest Rate Restriction Act 1 and 7), or more guesses than is safe."""
+    """No file lets in more, or does less, than the statutes say, or lets in more guesses than is safe."""
     for from_yen, most in reversed(STATUTORY_CAPS_BPS):
         edges = [from_yen, *(cap.from_yen for cap in terms.limit.rate_caps if cap.from_yen > from_yen)]
         if any(terms.limit.rate_cap(edge) > most for edge in edges):
@@ -260,6 +288,12 @@ def _law_faults(terms: Terms) -> Iterator[tuple[str, str, str]]:
     if terms.interest.late_damages_bps > STATUTORY_DAMAGES_BPS:
         reason = f"late_damages_bps must be at most {STATUTORY_DAMAGES_BPS}"
         yield "interest", "late_damages_bps", reason
+    for key, most in STATUTORY_CHECKS.items():
+        if getattr(terms.credit_check, key) > most:
+            yield "credit_check", key, f"{key} must be at most {most}"
+    for key, fewest in STATUTORY_YEARS.items():
+        if getattr(terms.retention, key) < fewest:
+            yield "retention", key, f"{key} must be at least {fewest}"
     for key, most in GUESSES_MAX.items():
         if not 1 <= getattr(terms.lock, key) <= most:
             yield "lock", key, f"{key} must be 1 to {most}"

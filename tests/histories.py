@@ -95,7 +95,7 @@ class Life(Borrower):
     def _refund(self, day: date, amount: int, _: date, __: str) -> None:
         credit = self.card.account.standing.customer_credit
         if credit:
-            self.on(day).send_refund(Yen(1 + amount % credit))
+            self.on(day).send_refund(Yen(1 + amount % credit), value_date=None, terms=self.terms)
 
     def _rate(self, day: date, amount: int, _: date, __: str) -> None:
         present = self.card.account.standing.annual_rate_bps

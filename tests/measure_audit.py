@@ -1,4 +1,5 @@
-"""How fast the log is folded, recomputed and verified: `python tests/measure_audit.py [EVENTS]`, on a database of its
+"""How fast the log is folded, recomputed and verified, beside the library's own subscription, and in how much memory:
+`python tests/measure_audit.py [EVENTS]` and `python tests/measure_audit.py memory [EVENTS …]`, each on databases of its
 own. It prints; it asserts nothing about time."""
 
 from __future__ import annotations
@@ -9,22 +10,26 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from datetime import timedelta
+from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid5
 
 import psycopg
 from borrowing import CARD
+from eventsourcing.projection import ApplicationSubscription
 from histories import START, WITH_FEES, Life, as_recorded
-from ledgers import project
+from ledgers import opened, project
 
+from ledger.aggregates.fact import Aggregate
 from ledger.audit.drift import verify
 from ledger.audit.export import FORMATS, export
-from ledger.audit.fold import LogFold, pages
-from ledger.audit.recompute import recompute
+from ledger.audit.fold import LogFold, collect_seldom, pages
+from ledger.audit.shares import recompute_all
 from ledger.projections.projector import READ_MODELS
 from ledger.refusals import Refusal
 from ledger.store import schema
@@ -68,14 +73,16 @@ def fill(dsn: str, events: int) -> int:
 
 
 def tell(what: str, events: int, begun: tuple[float, float]) -> None:
-    cpu, wall = time.process_time() - begun[0], time.perf_counter() - begun[1]
+    cpu, wall = now()[0] - begun[0], now()[1] - begun[1]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     line = f"{what:36} {events / wall:>12,.0f} events/s {events / cpu:>12,.0f} events/CPU-s   peak {peak} MiB\n"
     sys.stdout.write(line)
 
 
 def now() -> tuple[float, float]:
-    return time.process_time(), time.perf_counter()
+    """CPU of this process and of those it started that have ended, and the wall clock."""
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + ended.ru_utime + ended.ru_stime, time.perf_counter()
 
 
 async def measure(dsn: str, events: int) -> None:
@@ -95,8 +102,12 @@ async def measure(dsn: str, events: int) -> None:
             fold.take(page)
         tell("cardledger replay (read, fold)", events, begun)
         begun = now()
-        done = await recompute(connection, WITH_FEES, events)
+        done = await recompute_all(connection, WITH_FEES, events)
         tell("cardledger replay --recompute", done.facts, begun)
+        begun = now()
+        done = await recompute_all(connection, WITH_FEES, events, processes=2)
+        tell("the same with --processes 2", done.facts, begun)
+        await the_librarys_subscription(dsn, events)
         begun, size = now(), 0
         async for text in export(connection, FORMATS["hledger"](), events):
             size += len(text)
@@ -123,7 +134,63 @@ def only_fold(taken: list[Recorded]) -> None:
     tell("plain fold of decoded events", len(taken), begun)
 
 
+async def the_librarys_subscription(dsn: str, events: int) -> None:
+    """The yardstick: the library's own subscription reads the same log and folds each event into its aggregate."""
+    async with opened(dsn) as ledger:
+        begun = now()
+        await asyncio.to_thread(subscribed, ApplicationSubscription(ledger, gt=None), events)
+        tell("the library's subscription", events, begun)
+
+
+def subscribed(subscription: Any, events: int) -> None:
+    folds: dict[UUID, Aggregate | None] = {}
+    with subscription as news:
+        for number, (event, _) in enumerate(news, start=1):
+            folds[event.originator_id] = event.mutate(folds.get(event.originator_id))
+            if number >= events:
+                break
+
+
+async def task(what: str, dsn: str, events: int) -> None:
+    async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
+        if what == "replay":
+            fold = LogFold()
+            async for page in pages(connection, events):
+                fold.take(page)
+        elif what == "replay --recompute":
+            await recompute_all(connection, WITH_FEES, events)
+        else:
+            await verify(connection, READ_MODELS)
+
+
+def peak_of(what: str, dsn: str, events: int) -> int:
+    """MiB that a process of its own needed."""
+    collect_seldom()
+    asyncio.run(task(what, dsn, events))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+
+def memory(lengths: Sequence[int]) -> None:
+    """What each command needs at each length of the log: it must be flat but for the cards."""
+    for length in lengths:
+        with tempfile.TemporaryDirectory() as folder, EmbeddedPostgres.at(Path(folder), durable=False) as server:
+            schema.migrate(server.dsn)
+            with ProcessPoolExecutor(1, mp_context=get_context("spawn"), max_tasks_per_child=1) as fresh:
+                written = fresh.submit(fill, server.dsn, length).result()
+                asyncio.run(project(server.dsn))
+                peaks = {
+                    what: fresh.submit(peak_of, what, server.dsn, written).result()
+                    for what in ("replay", "replay --recompute", "audit verify")
+                }
+        told = ", ".join(f"{what} {peak} MiB" for what, peak in peaks.items())
+        sys.stdout.write(f"{written:,} events: {told}\n")
+
+
 def main() -> None:
+    if sys.argv[1:2] == ["memory"]:
+        memory([int(each) for each in sys.argv[2:]] or [10_000, 100_000, 500_000])
+        return
+    collect_seldom()
     events = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
     with tempfile.TemporaryDirectory() as folder, EmbeddedPostgres.at(Path(folder), durable=False) as server:
         schema.migrate(server.dsn)

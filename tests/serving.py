@@ -177,6 +177,20 @@ def started(*words: str, dsn: str, keys: Path, **environment: str) -> Iterator[s
                 child.wait()
 
 
+def commanded(service: Client, folder: Path, *words: str) -> tuple[int, str]:
+    """A command beside the server of a sandbox, to its end: the exit code, and what it said."""
+    settings = {"DATABASE_URL": service.dsn, "CARDLEDGER_KEY_FILE": str(folder / "keys.json")}
+    done = subprocess.run(
+        [sys.executable, "-c", "from ledger.cli import main; main()", *words, "--sandbox"],
+        env=clean_environment() | settings,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
 def clean_environment() -> dict[str, str]:
     """The environment without any setting of ours."""
     return {name: value for name, value in os.environ.items() if not name.startswith(("CARDLEDGER_", "DATABASE_URL"))}

@@ -48,6 +48,7 @@ class Entry:
     decided: dict[str, Any] | None = None
     parts: dict[str, int] = field(default_factory=dict)
     outcome: str = ""
+    balance: int = 0  # right after an advance
 
 
 @dataclass
@@ -161,6 +162,7 @@ class SlowCard:
 
     def _draw(self, now: Walk, entry: Entry, day: date) -> None:
         now.principal += entry.amount
+        entry.balance = now.principal
         now.remainder = False
         if self.interest_free and now.free is None:
             now.free = (day + DAY, day + 30 * DAY)

@@ -280,8 +280,9 @@ def test_an_overpayment_is_kept_for_the_member_and_can_be_refunded() -> None:
     assert borrower.topics[-2:] == ["overpayment-recorded", "account-settled"]
     assert borrower.figures(D(2025, 5, 6)).customer_credit == 3_000
     with pytest.raises(refusals.RefundOverCredit):
-        borrower.on(D(2025, 5, 6)).send_refund(Yen(3_001))
-    assert borrower.on(D(2025, 5, 6)).send_refund(Yen(3_000)).customer_credit == 0
+        borrower.on(D(2025, 5, 6)).send_refund(Yen(3_001), value_date=None, terms=borrower.terms)
+    sent = borrower.on(D(2025, 5, 6)).send_refund(Yen(3_000), value_date=None, terms=borrower.terms)
+    assert sent.customer_credit == 0
     assert borrower.figures(D(2025, 5, 6)).customer_credit == 0
 
 
@@ -289,9 +290,9 @@ def test_an_overpayment_is_kept_for_the_member_and_can_be_refunded() -> None:
 def test_money_that_arrived_is_taken_on_a_closed_card(method: str) -> None:
     borrower = drawn()
     borrower.on(D(2025, 5, 6)).stop("fraud")
-    borrower.on(D(2025, 5, 6)).close()
     answer = borrower.repay(D(2025, 5, 6), 200_000, method)
     assert answer.allocation == Allocation(interest=Yen(48), principal=Yen(100_000), overpayment=Yen(99_952))
+    borrower.on(D(2025, 5, 6)).close()
     again = borrower.repay(D(2025, 5, 7), 100, method)
     assert (again.allocation.overpayment, again.instalment, again.next_due) == (100, "none", None)
 

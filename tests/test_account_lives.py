@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from slow_card import Entry, SlowCard
 
+from ledger import refusals
 from ledger.money import Yen
 
 START = date(2023, 11, 6)
@@ -57,8 +59,15 @@ class Lives:
         amount = min(amount, self.fast.card.account.available)
         if amount and on >= START:
             self.lift_bars()
-            advance_id = self.fast.draw(self.day, amount, on)
-            self.draws[advance_id] = self.slow.add(Entry("draw", on, amount))
+            advance_id, entry = self.fast.reserve(self.day, amount).advance_id, Entry("draw", on, amount)
+            self.draws[advance_id] = self.slow.add(entry)
+            if any(draw.on >= on and draw.balance >= 1_000_000 for draw in self.draws.values()):
+                with pytest.raises(refusals.ValueDateRefused):  # 17.8 % is over the cap of 15 %
+                    self.fast.confirm(self.day, advance_id, on)
+                self.fast.on(self.day).fail_advance(advance_id)
+                self.slow.take_back(self.draws.pop(advance_id))
+            else:
+                self.fast.confirm(self.day, advance_id, on)
 
     def lift_bars(self) -> None:
         """The slow card knows no suspensions and stops."""
@@ -101,12 +110,18 @@ class Lives:
             self.fast.card.reverse_advance(chosen, self.fast.terms)
             self.slow.take_back(self.draws.pop(chosen))
 
-    def refund(self, amount: int, _: date, __: str) -> None:
-        credit = self.slow.walk(self.day).credit
-        if credit:
-            part = 1 + amount % credit
-            self.fast.card.send_refund(Yen(part))
-            self.slow.add(Entry("refund", self.day, part))
+    def refund(self, amount: int, on: date, __: str) -> None:
+        on, kept = max(on, START), self.slow.walk(self.day).credit
+        later = {entry.on for entry in self.slow.entries if entry.on > on}
+        there = min(self.slow.walk(day).credit for day in {on, self.day, *later})
+        part = 1 + amount % kept if kept else 1
+        refund = partial(self.fast.card.send_refund, Yen(part), value_date=on, terms=self.fast.terms)
+        if part > there:
+            with pytest.raises(refusals.RefundOverCredit):
+                refund()
+        else:
+            refund()
+            self.slow.add(Entry("refund", on, part))
 
     def rate(self, amount: int, _: date, __: str) -> None:
         present = self.fast.card.account.standing.annual_rate_bps

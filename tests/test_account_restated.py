@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
 from borrowing import BOOK, Borrower
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from ledger import refusals
 from ledger.aggregates.advances import AdvanceConfirmed
@@ -149,7 +149,7 @@ def test_a_receipt_before_any_advance_is_an_overpayment() -> None:
 def test_a_refund_of_money_that_did_not_stay_is_principal_from_its_day() -> None:
     borrower = Borrower(D(2025, 4, 1))
     made = borrower.repay(D(2025, 5, 1), 10_000)
-    borrower.on(D(2025, 5, 6)).send_refund(Yen(10_000))
+    borrower.on(D(2025, 5, 6)).send_refund(Yen(10_000), value_date=None, terms=borrower.terms)
     fact = borrower.on(D(2025, 5, 10)).reverse_repayment(made.repayment_id, borrower.terms)
     assert fact.restated.refund_as_principal == 10_000
     figures = borrower.figures(D(2025, 6, 5))
@@ -252,6 +252,6 @@ def test_replaying_every_entry_gives_the_present_standing() -> None:
     card.written.checkpoints[1:] = []
     outcome = card.restate(D(2025, 4, 1), borrower.terms)
     assert (outcome.revised, outcome.missed, outcome.withdrawn) == ((), (), ())
-    assert replace(outcome.restatement.after, interest_posted=card.account.standing.interest_posted) == (
+    assert structs.replace(outcome.restatement.after, interest_posted=card.account.standing.interest_posted) == (
         card.account.standing
     )

@@ -20,7 +20,7 @@ BANNED_NAMES = {"utils", "util", "helpers", "helper", "common", "base", "manager
 
 ARITHMETIC = {"money", "calendar", "interest", "repayment", "simulation", "terms", "forms", "refusals", "remedies"}
 MONEY = ARITHMETIC - {"remedies", "forms"} | {"aggregates"}
-LIBRARIES = {"calendar": {"holidays"}, "aggregates": {"eventsourcing.domain"}}
+LIBRARIES = {"calendar": {"holidays"}, "aggregates": {"eventsourcing.domain", "msgspec", "msgspec.structs"}}
 
 SOURCES = sorted(path for part in ("ledger", "api") for path in (ROOT / part).rglob("*.py"))
 SERVED = sorted(

@@ -6,12 +6,14 @@ import asyncio
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import date
+from getpass import getuser
 from pathlib import Path
 
 import pytest
 from histories import told_history
-from ledgers import Holder, project, rows
+from ledgers import Holder, caller_of, opened, order, project, rows, session, told
 from people import (
     NEW_PIN,
     WRONG_PASSWORD,
@@ -22,6 +24,7 @@ from people import (
     new_pin,
     with_web_id,
 )
+from psycopg.conninfo import make_conninfo
 from serving import clean_environment, served
 from test_journal import BOTH, assert_it_agrees
 
@@ -112,9 +115,26 @@ def test_replay_of_everything_tells_the_control_accounts(database_url: str, hold
         (("replay", "--as-of", "2001-01-01"), 2),
         (("replay", "no-id"), 2),
         (("replay", "11111111-2222-4333-8444-555555555555"), 1),
+        (("replay", "11111111-2222-4333-8444-555555555555", "--recompute"), 1),
         (("explain", "11111111-2222-4333-8444-555555555555", "--of", "interest"), 1),
         (("explain", "11111111-2222-4333-8444-555555555555", "--of", "happiness"), 2),
         (("journal", "export", "--format", "abacus"), 2),
+        (("audit", "refusals", "11111111-2222-4333-8444-555555555555"), 1),
+        (("audit", "refusals", "no-id"), 2),
+        (("audit", "refusals", "11111111-2222-4333-8444-555555555555", "--since", "3 May"), 2),
+        (("audit", "refusals", "11111111-2222-4333-8444-555555555555", "--since", "2026-02-30"), 2),
+        (
+            (
+                "audit",
+                "refusals",
+                "11111111-2222-4333-8444-555555555555",
+                "--since",
+                "2026-05-03",
+                "--until",
+                "2026-05-02",
+            ),
+            2,
+        ),
     ],
 )
 def test_what_is_not_there_is_a_refusal_and_what_is_mistyped_is_usage(
@@ -132,6 +152,87 @@ def test_explain_prints_the_lines_and_the_text_to_be_read_out(database_url: str,
 
     assert "the principal is 35,000 yen" in english.stdout
     assert "元金は35,000円です" in json.loads(japanese.stdout)["spoken"]
+
+
+def test_what_was_refused_is_listed_with_the_state_that_it_saw(database_url: str, holder: Holder) -> None:
+    asyncio.run(two_refusals(database_url, holder))
+
+    table = run(database_url, "audit", "refusals", str(holder.card_id), "--language", "en")
+    told = json.loads(run(database_url, "audit", "refusals", str(holder.card_id), "--json").stdout)
+    of_member = json.loads(run(database_url, "audit", "refusals", str(holder.member_id), "--json").stdout)
+
+    assert table.returncode == 0
+    assert [line.split()[4] for line in table.stdout.splitlines()[1:]] == [
+        "credit-limit-exceeded",
+        "amount-below-minimum",
+    ]
+    assert [(each["code"], each["seen"]["card"]["principal"]) for each in of_member] == [
+        (each["code"], 35_000) for each in told
+    ]
+    assert told[1]["details"] == {"minimum": 200}
+
+
+@pytest.mark.parametrize(
+    ("words", "listed"),
+    [
+        (("--since", "2000-01-01"), 2),
+        (("--since", "2999-01-01"), 0),
+        (("--until", "2000-01-01"), 0),
+        (("--until", "2999-01-01"), 2),
+    ],
+)
+def test_refusals_are_listed_between_two_business_days(
+    database_url: str, holder: Holder, words: tuple[str, ...], listed: int
+) -> None:
+    asyncio.run(two_refusals(database_url, holder))
+
+    assert (
+        len(json.loads(run(database_url, "audit", "refusals", str(holder.card_id), *words, "--json").stdout)) == listed
+    )
+
+
+async def two_refusals(dsn: str, card: Holder) -> None:
+    async with opened(dsn) as ledger:
+        caller = await caller_of(ledger, await session(ledger, card))
+        small = replace(order(caller), operation="makeRepayment")
+        assert await told(ledger.repay(small, card.card_id, 1, "internet", None)) == "amount-below-minimum"
+        much = replace(order(caller), operation="drawAdvance")
+        assert await told(ledger.draw_advance(much, card.card_id, 480_000, "transfer")) == "credit-limit-exceeded"
+
+
+def test_a_read_at_the_terminal_is_on_record_before_it_is_answered(database_url: str, holder: Holder) -> None:
+    card = str(holder.card_id)
+    run(database_url, "replay", card, "--as-of", "3")
+    run(database_url, "replay", "--as-of", "999999")
+    run(database_url, "explain", card, "--of", "interest")
+    run(database_url, "audit", "refusals", card, "--since", "2026-05-03")
+    run(database_url, "audit", "verify")
+    run(database_url, "journal", "export", "--format", "hledger")
+
+    assert rows(database_url, "select subject, role, path, query from reads_on_record order by read_id") == [
+        (getuser(), "terminal", *asked)
+        for asked in (
+            ("cardledger replay", f"stream={card}&as_of=3"),
+            ("cardledger replay", "as_of=999999"),
+            ("cardledger explain", f"card={card}&of=interest"),
+            ("cardledger audit refusals", f"card={card}&since=2026-05-03"),
+            ("cardledger audit verify", ""),
+            ("cardledger journal export", "format=hledger"),
+        )
+    ]
+
+
+def test_a_read_of_a_database_that_takes_no_writing_is_answered_and_says_that_it_is_not_on_record(
+    database_url: str, holder: Holder
+) -> None:
+    read_only = make_conninfo(database_url, options="-c default_transaction_read_only=on")
+
+    done = run(read_only, "replay", str(holder.card_id))
+
+    assert done.returncode == 0
+    assert "not on record" in done.stderr
+    assert json.loads(done.stdout)["stream"] == str(holder.card_id)
+    assert rows(database_url, "select count(*) from reads_on_record") == [0]
 
 
 @BOTH

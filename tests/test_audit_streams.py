@@ -137,15 +137,31 @@ def test_the_story_of_one_command_is_found_by_its_correlation(service: Client, b
 @pytest.mark.parametrize(
     "query",
     [
-        "value_from=2025-04-02&value_to=2025-04-01",
-        "recorded_from=2025-04-02T00:00:00Z&recorded_to=2025-04-01T00:00:00Z",
+        "/v1/events?value_from=2025-04-02&value_to=2025-04-01",
+        "/v1/events?recorded_from=2025-04-02T00:00:00Z&recorded_to=2025-04-01T00:00:00Z",
+        "/v1/cards/{card}/transactions?from=2025-04-02&to=2025-04-01",
+        "/v1/cards/{card}/refusals?from=2025-04-02&to=2025-04-01",
     ],
 )
-def test_a_range_that_ends_before_it_begins_is_refused(service: Client, query: str) -> None:
-    reply = service.get(f"/v1/events?{query}", "auditor")
+def test_a_range_that_ends_before_it_begins_is_refused(service: Client, borrower: Person, query: str) -> None:
+    reply = service.get(query.format(card=borrower.card_id), "auditor")
 
     assert (reply.status, reply.code) == (422, "input-format")
     assert reply.body["errors"][0]["code"] == "range"
+
+
+@pytest.mark.parametrize("read", ["events", "refusals"])
+def test_a_card_is_no_member_and_a_member_no_card(service: Client, borrower: Person, read: str) -> None:
+    paths = (f"/v1/cards/{borrower.member_id}/{read}", f"/v1/members/{borrower.card_id}/{read}")
+
+    assert [service.get(path, "auditor").status for path in paths] == [404, 404]
+
+
+@pytest.mark.parametrize(("query", "found"), [("recorded_from=0001-01-01T00:00:00Z", True),
+                                              ("recorded_to=0001-01-01T00:00:00Z", False),
+                                              ("recorded_from=9999-12-31T23:59:59Z", False)])  # fmt: skip
+def test_the_ends_of_time_are_instants_like_others(service: Client, borrower: Person, query: str, found: bool) -> None:
+    assert bool(service.read(f"/v1/events?{query}")["data"]) is found
 
 
 def test_a_stream_is_that_of_its_card_or_member_alone(service: Client, borrower: Person) -> None:
@@ -215,6 +231,32 @@ def test_a_stream_goes_on_after_the_event_named_and_stays_for_what_comes(service
         (message,) = messages(stream, 1)
     assert int(message["id"]) == head + 1
     assert json.loads(message["data"])["type"] == message["event"]
+
+
+def test_a_stream_is_resumed_without_a_gap_and_without_an_event_twice(service: Client, borrower: Person) -> None:
+    with raw(service, "/v1/events", "text/event-stream") as stream:
+        seen = [message["id"] for message in messages(stream, 3)]  # and the connection is lost
+    with_card(service)
+    head = service.get("/v1/events?limit=1", "auditor").position
+    assert head is not None
+    with raw(service, "/v1/events", "text/event-stream", Last_Event_ID=seen[-1]) as stream:
+        seen += [message["id"] for message in messages(stream, head - 3)]
+    assert seen == [str(position) for position in range(1, head + 1)]
+
+
+@pytest.mark.parametrize("asked", [{"Last_Event_ID": "999999999"}, {}])
+def test_a_stream_cannot_be_resumed_where_the_log_has_not_come(service: Client, asked: dict[str, str]) -> None:
+    with raw(service, "/v1/events?after=999999998", "text/event-stream", **asked) as answer:
+        assert (answer.status, json.loads(answer.read())["code"]) == (404, "position-unknown")
+
+
+def test_a_stream_on_which_nothing_happens_says_that_it_is_still_there(empty_database_url: str, tmp_path: Path) -> None:
+    with (
+        served(empty_database_url, tmp_path, CARDLEDGER_HEARTBEAT_SECONDS="1") as client,
+        raw(client, "/v1/events?type=cardledger.card.card-closed.v1", "text/event-stream") as stream,
+    ):
+        assert [stream.readline() for _ in range(2)] == [b"retry: 2000\n", b"\n"]
+        assert [stream.readline() for _ in range(4)] == [b": still here\n", b"\n"] * 2
 
 
 @pytest.mark.parametrize("accept", ["text/event-stream", "application/x-ndjson", "application/json"])

@@ -286,6 +286,17 @@ def test_a_request_in_a_wrong_frame_is_no_attempt(server: Client, person: Person
     told = refused(server, raw, person.number)
 
     assert (None if told is None else told.status) in statuses
+    assert told is None or told.headers["content-type"] == "application/problem+json"
+
+
+def test_what_the_server_cannot_read_is_a_problem_that_says_nothing_of_it(server: Client) -> None:
+    told = send(server.port, b"FOO /v1/kanaria HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert told is not None
+    assert (told.status, told.code) == (400, "request-refused")
+    assert json.loads(told.body)["remedy"]["code"] == "correct-request"
+    assert json.loads(told.body)["instance"] == f"/requests/{told.headers['x-request-id']}"
+    assert told.headers["connection"] == "close"
+    assert b"kanaria" not in told.body
 
 
 def test_half_a_login_is_no_attempt(server: Client, person: Person) -> None:

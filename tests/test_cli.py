@@ -34,7 +34,7 @@ def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     [
         *("serve", "token auditor", "demo", "project", "health", "settings"),
         *("projections list", "projections rebuild NAME", "projections retry NAME", "tokens list", "tokens revoke ID"),
-        *("db migrate", "db status", "keys new FILE", "close-day DATE", "simulate"),
+        *("db migrate", "db status", "keys new FILE", "close-day DATE", "close-card CARD_ID", "simulate"),
     ],
 )
 def test_the_commands_of_the_contract_are_there(words: str) -> None:
@@ -76,6 +76,13 @@ def test_a_taken_port_is_told_in_a_sentence(tmp_path: Path) -> None:
         done.stderr
         == f"Port {port} of 127.0.0.1 cannot be opened (Address already in use). Give another one with --port.\n"
     )
+
+
+@pytest.mark.parametrize("port", ["99999999", "65536", "-1", "eight"])
+def test_a_port_that_cannot_be_one_is_told_by_the_name_of_its_option(port: str) -> None:
+    done = run("serve", f"--port={port}")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Invalid value for '--port'" in done.stderr
 
 
 def test_a_database_that_does_not_answer_is_told_in_a_sentence() -> None:

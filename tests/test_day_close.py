@@ -9,6 +9,7 @@ import pytest
 from closing_days import DUE, LAST_FREE_DAY, OPERATOR, START, borrower, close, closed, facts, found, go_to, opened
 from ledgers import BANK, Holder, enrolled, holder, order, rows, told, topics
 
+from ledger.aggregates.closed_days import Calendar
 from ledger.application import Ledger
 from ledger.application.scheduler import Scheduler
 from ledger.projections import due as due_module
@@ -193,6 +194,35 @@ def test_while_the_read_model_is_behind_no_day_is_closed(database_url: str, monk
 
     asyncio.run(story())
     assert closed(database_url) == []
+
+
+def test_a_close_that_ended_after_its_last_card_is_counted_by_the_next_one(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(Exception):
+        pass
+
+    def killed(*_: object) -> None:
+        raise Killed
+
+    async def story() -> None:
+        async with opened(database_url) as (ledger, day_close):
+            await borrower(ledger)
+            await close(ledger, day_close, DUE - timedelta(days=1))
+            await go_to(ledger, DUE + timedelta(days=3))
+            with monkeypatch.context() as patch:
+                patch.setattr(Calendar, "close_day", killed)
+                with pytest.raises(Killed):
+                    await day_close.close_days(order(OPERATOR), DUE)
+            await day_close.close_days(order(OPERATOR), DUE + timedelta(days=2))
+
+    asyncio.run(story())
+    told = {each["day"]: each["found"] for each in closed(database_url)[-3:]}
+    assert told == {
+        "2023-02-06": found(cards=1, instalments_missed=1, suspensions=1),
+        "2023-02-07": found(),
+        "2023-02-08": found(),
+    }
 
 
 def test_two_who_close_the_same_days_leave_what_one_leaves(database_url: str) -> None:

@@ -45,7 +45,7 @@ from ledger.instruction import Caller
 from ledger.projections import status
 from ledger.projections.balances import restored
 from ledger.projections.projector import READ_MODELS, Projector
-from ledger.projections.read_model import ReadModel
+from ledger.projections.read_model import Kept, ReadModel, Write
 from ledger.projections.rebuild import rebuild
 from ledger.store.pages import Connection, Recorded
 
@@ -214,7 +214,7 @@ def test_rows_that_followed_are_rows_rebuilt_and_cards_replayed(
 # Poison ---------------------------------------------------------------------------------------------------------------
 
 
-class Choking:
+class Choking(ReadModel):
     """A read model that cannot take one kind of event until it is mended."""
 
     name = "transactions"
@@ -222,12 +222,20 @@ class Choking:
     def __init__(self, topic: str) -> None:
         self.topic, self.mended = topic, False
 
+    async def write(self, connection: Connection, events: Sequence[Recorded], table: str, kept: Kept) -> Write | None:
+        if not self.mended and any(recorded.event.fact.topic == self.topic for recorded in events):
+            raise ZeroDivisionError
+        return await self._real.write(connection, events, table, kept)
+
     async def apply(self, connection: Connection, events: Sequence[Recorded], table: str) -> None:
-        real: ReadModel = next(model for model in READ_MODELS if model.name == self.name)
         for recorded in events:
-            await real.apply(connection, [recorded], table)
+            await self._real.apply(connection, [recorded], table)
             if recorded.event.fact.topic == self.topic and not self.mended:
                 raise ZeroDivisionError
+
+    @property
+    def _real(self) -> ReadModel:
+        return next(model for model in READ_MODELS if model.name == self.name)
 
 
 def test_a_poison_event_stops_its_read_model_alone_until_it_is_mended(database_url: str) -> None:

@@ -24,8 +24,8 @@ from ledgers import opened, order
 from people import by_card, by_web, logged_in, new_pin, with_card
 from serving import Client, Reply, served
 
-from api.logs import configure
 from ledger.lane import Act, Desk
+from ledger.logs import configure
 from ledger.projections import projector
 
 CANARIES = {

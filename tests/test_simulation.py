@@ -74,6 +74,16 @@ def test_a_payment_below_a_yen_is_impossible() -> None:
         simulate_payment(principal=1, annual_rate_bps=0, months=2)
 
 
+@given(st.integers(1_000, 200_000), st.integers(1, 2_000), st.integers(1, 120))
+def test_ten_years_are_as_many_months_as_were_asked_for(payment: int, rate: int, months: int) -> None:
+    simulated = simulate_amount(payment=payment, annual_rate_bps=rate, months=months)
+    assert simulated.months == months
+
+
+def test_dropped_fractions_that_come_to_a_whole_payment_end_a_very_long_schedule_sooner() -> None:
+    assert simulate_amount(payment=1_000, annual_rate_bps=2_000, months=218).months < 218
+
+
 @given(st.integers(1_000, 8_000_000), st.integers(0, 2_000), st.integers(1, 120))
 def test_every_schedule_repays_exactly_what_was_lent(principal: int, rate: int, months: int) -> None:
     assert_sound(simulate_payment(principal=principal, annual_rate_bps=rate, months=months), rate, months)

@@ -85,14 +85,19 @@ def test_json_that_is_no_object_is_a_field_error_at_the_root(served: Served, raw
     "media",
     ["", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "application/evil+json",
      "application/json; charset=utf-7", "application/json; charset=shift_jis", "application/json; charset",
-     "application/json, text/plain", "application/json; boundary=x", "application/jsonx"],
+     "application/json, text/plain", "application/jsonx", "application/json; foo=1 2", "application/json; =1",
+     "application/json; foo=1; charset=latin-1", 'application/json; charset=utf-8; charset="utf-16"'],
 )  # fmt: skip
 def test_another_media_type_is_refused(served: Served, media: str) -> None:
     assert refused(served, b"{}", **{"Content-Type": media}) == (415, "media-type")
 
 
-@pytest.mark.parametrize("media", ["application/json; charset=utf-8", 'APPLICATION/JSON;charset="UTF-8"'])
-def test_utf_8_may_be_said(served: Served, media: str) -> None:
+@pytest.mark.parametrize(
+    "media",
+    ["application/json; charset=utf-8", 'APPLICATION/JSON;charset="UTF-8"', "application/json; foo=1",
+     'application/json ;foo="a;charset=latin-1" ; charset=utf-8', "application/json; xcharset=latin-1"],
+)  # fmt: skip
+def test_utf_8_may_be_said_and_what_json_does_not_know_is_passed_over(served: Served, media: str) -> None:
     raw = b'{"amount":1,"method":"internet"}'
 
     assert served[0].post(REPAYMENTS, content=raw, headers={**KEYED, "Content-Type": media}).status_code == 201

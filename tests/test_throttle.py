@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, contextmanager
 from itertools import count
 from pathlib import Path
 
+import psycopg
 import pytest
 from conftest import NewDatabase
-from ledgers import KEYS, opened, rows
+from ledgers import KEYS, rows, with_ledgers
 from people import PIN, WRONG_PIN, by_card, by_web, logged_in, with_card
 from serving import Client, Reply, answering, served
 
-from ledger.refusals import TooManyRequests
+from ledger.application import Ledger
+from ledger.refusals import BadCredentials, Refusal, TooManyRequests
 from ledger.store import schema
+from ledger.store.housekeeping import sweep
 from ledger.store.keys import Keyring
 from ledger.store.throttle import FAILURES_IN_A_DAY, FAILURES_IN_TEN_MINUTES, SourceThrottle, source_of
 
@@ -126,12 +131,23 @@ def test_a_source_is_what_one_party_holds(address: str, source: str) -> None:
     assert source_of(address) == source
 
 
-def throttled(dsn: str, story: Callable[[SourceThrottle], Awaitable[None]]) -> None:
-    async def run() -> None:
-        async with opened(dsn) as ledger:
-            await story(SourceThrottle(ledger.pool, KEYS))
+def throttled(dsn: str, story: Callable[..., Awaitable[None]], processes: int = 1) -> None:
+    """Run the story with throttles, each of a ledger of its own on the database."""
 
-    asyncio.run(run())
+    async def throttles(*ledgers: Ledger) -> None:
+        await story(*(SourceThrottle(ledger.pool, KEYS) for ledger in ledgers))
+
+    with_ledgers(dsn, throttles, processes)
+
+
+async def fail(throttle: SourceThrottle, address: str = "192.0.2.7", lasting: float = 0.0) -> str:
+    """How a login that would fail ends at the throttle."""
+    try:
+        async with throttle.counting(address, BadCredentials):
+            await asyncio.sleep(lasting)
+            raise BadCredentials
+    except Refusal as refusal:
+        return refusal.code
 
 
 @pytest.mark.parametrize(
@@ -142,16 +158,69 @@ def test_the_limits_are_ten_in_ten_minutes_and_forty_in_a_day(
     database_url: str, failures: int, minutes_ago: int, refused: bool
 ) -> None:
     async def story(throttle: SourceThrottle) -> None:
+        insert = "insert into login_sources select %s, clock_timestamp() - make_interval(mins => %s)"
         for _ in range(failures):
-            await throttle.count_failure("192.0.2.7")
-        rows(database_url, "update login_sources set failed_at = failed_at - make_interval(mins => %s)", minutes_ago)
-        await throttle.refuse_if_throttled("192.0.2.8")
+            rows(database_url, insert, KEYS.index("source", "192.0.2.7"), minutes_ago)
+        async with throttle.counting("192.0.2.8", BadCredentials):
+            pass
         if refused:
             with pytest.raises(TooManyRequests) as wait:
-                await throttle.refuse_if_throttled("192.0.2.7")
+                async with throttle.counting("192.0.2.7", BadCredentials):
+                    raise AssertionError("it was let in")
             assert wait.value.retry_after is not None
-            assert 0 < wait.value.retry_after <= (600 if minutes_ago < 10 else 86_400)
+            assert 1 < wait.value.retry_after <= (600 if minutes_ago < 10 else 86_400)
         else:
-            await throttle.refuse_if_throttled("192.0.2.7")
+            async with throttle.counting("192.0.2.7", BadCredentials):
+                pass
 
     throttled(database_url, story)
+
+
+def test_of_a_burst_from_one_place_ten_are_tested_in_however_many_processes(database_url: str) -> None:
+    async def story(*throttles: SourceThrottle) -> None:
+        answers = await asyncio.gather(*(fail(each, lasting=0.3) for each in throttles * 20))
+        assert Counter(answers) == {"bad-credentials": FAILURES_IN_TEN_MINUTES, "too-many-requests": 50}
+        assert await fail(throttles[0]) == "too-many-requests"
+
+    throttled(database_url, story, processes=3)
+
+
+def test_a_login_under_way_holds_a_place_until_it_is_known_not_to_have_failed(database_url: str) -> None:
+    async def story(throttle: SourceThrottle) -> None:
+        async with AsyncExitStack() as under_way:
+            for _ in range(FAILURES_IN_TEN_MINUTES):
+                await under_way.enter_async_context(throttle.counting("192.0.2.7", BadCredentials))
+            with pytest.raises(TooManyRequests) as wait:
+                async with throttle.counting("192.0.2.7", BadCredentials):
+                    raise AssertionError("it was let in")
+            assert wait.value.retry_after == 1
+            assert await fail(throttle, "192.0.2.8") == "bad-credentials"
+        assert rows(database_url, "select count(*) from login_sources") == [1]
+        assert await fail(throttle) == "bad-credentials"
+
+    throttled(database_url, story)
+
+
+def test_a_login_that_a_dying_process_leaves_is_a_failure_for_a_day(database_url: str) -> None:
+    async def story(throttle: SourceThrottle) -> None:
+        begun = "select begin_login(%s, gen_random_uuid(), 10, 40)"
+        for _ in range(FAILURES_IN_TEN_MINUTES):
+            assert rows(database_url, begun, KEYS.index("source", "192.0.2.7")) == [None]
+        assert await fail(throttle) == "too-many-requests"
+        rows(database_url, "update login_sources set failed_at = failed_at - interval '11 minutes'")
+        assert await fail(throttle) == "bad-credentials"
+        rows(database_url, "update login_sources set failed_at = failed_at - interval '2 days'")
+        async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
+            await sweep(connection)
+        assert rows(database_url, "select count(*) from login_sources") == [0]
+
+    throttled(database_url, story)
+
+
+def test_a_burst_over_http_passes_no_more_than_the_limit(empty_database_url: str, tmp_path: Path) -> None:
+    with real_server(empty_database_url, tmp_path) as server, ThreadPoolExecutor(40) as threads:
+        told = Counter(reply.code for reply in threads.map(lambda _: fails(server), range(40)))
+
+    assert set(told) <= {"bad-credentials", "too-many-requests", "busy"}
+    assert 1 <= told["bad-credentials"] <= FAILURES_IN_TEN_MINUTES
+    assert rows(empty_database_url, "select count(*) from login_sources") == [told["bad-credentials"]]

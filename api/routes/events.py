@@ -21,14 +21,21 @@ from api.exchange import Exchange, Reply
 from api.operation import THE_LOG, Operation
 from api.ports import EventFilter, EventPage, Page
 from api.read_answers import Events
-from api.reading import AFTER, PAGING, day_parameter, id_parameter, instant_parameter, page_reply, text_parameter
-from ledger import forms
-from ledger.refusals import InputRefused
+from api.reading import (
+    AFTER,
+    PAGING,
+    day_parameter,
+    id_parameter,
+    instant_parameter,
+    page_reply,
+    refuse_backward,
+    text_parameter,
+)
+from ledger.audit.replay import PositionUnknown
 
 TAG = "audit"
 JSON, NDJSON, EVENT_STREAM = "application/json", "application/x-ndjson", "text/event-stream"
 STREAMED_AT_ONCE = 500
-HEARTBEAT_SECONDS = 15.0
 WAKE_SECONDS = 1.0
 STREAM_HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 
@@ -39,9 +46,13 @@ async def read_events(exchange: Exchange) -> Reply | Response:
     wanted = wanted_events(exchange)
     accept = exchange.header(b"accept")
     if EVENT_STREAM in accept:
-        # Refused before the stream begins: what does not exist cannot be followed.
+        # Refused before the stream begins: what does not exist cannot be followed, nor can it be resumed where no log
+        # has come yet (a database restored from an older copy would be followed past what it records again).
         await exchange.services.events.events(wanted, 0, 1)
-        lines = follow(exchange, wanted, resumed_at(exchange))
+        after = resumed_at(exchange)
+        if after > (await exchange.services.events.events(EventFilter(), 0, 1)).head:
+            raise PositionUnknown
+        lines = follow(exchange, wanted, after)
         return StreamingResponse(lines, media_type=EVENT_STREAM, headers=STREAM_HEADERS)
     if NDJSON in accept:
         return await export(exchange, wanted)
@@ -52,11 +63,11 @@ def wanted_events(exchange: Exchange) -> EventFilter:
     """The filter of the request; raises InputRefused for a range that ends before it begins."""
     query = exchange.query
     for kind in ("value", "recorded"):
-        first, last = query[f"{kind}_from"], query[f"{kind}_to"]
-        if first is not None and last is not None and first > last:
-            raise InputRefused(errors=[{"pointer": f"/{kind}_to", "code": forms.RANGE}])
+        refuse_backward(query, f"{kind}_from", f"{kind}_to")
+    named = next(iter(exchange.ids), "")
     return EventFilter(
-        stream=exchange.ids.get("card_id") or exchange.ids.get("member_id") or query.get("stream"),
+        stream=exchange.ids[named] if named else query.get("stream"),
+        kind=named.removesuffix("_id"),
         type=query["type"],
         actor=query["actor"],
         correlation=query["correlation"],
@@ -131,22 +142,22 @@ class Trailer:
 async def follow(exchange: Exchange, wanted: EventFilter, after: int) -> AsyncIterator[bytes]:
     """Server-sent events from `after` on, for as long as both sides stay; a comment when nothing happens."""
     events, stopping = exchange.services.events, exchange.services.stopping
-    quiet = 0.0
+    clock, silence = asyncio.get_running_loop().time, exchange.services.heartbeat_seconds
+    spoken = clock()
     yield b"retry: 2000\n\n"
     while not stopping.is_set():
         found = await events.events(wanted, after, STREAMED_AT_ONCE)
         after = found.read_to
         if found.events:
-            quiet = 0.0
+            spoken = clock()
             yield b"".join(server_sent(event) for event in found.events)
         if found.read_to >= found.head:
             if wanted.recorded_to is None:
                 await events.moved(after, WAKE_SECONDS)
             else:  # the log may have moved past the end of the range long ago
                 await asyncio.sleep(WAKE_SECONDS)
-            quiet += WAKE_SECONDS
-        if quiet >= HEARTBEAT_SECONDS:
-            quiet = 0.0
+        if clock() - spoken >= silence:
+            spoken = clock()
             yield b": still here\n\n"
 
 
@@ -189,7 +200,7 @@ def _row(path: str, operation_id: str, summary: str, *more: Any) -> Operation:
         answer=Events,
         reads=THE_LOG,
         media=(JSON, NDJSON, EVENT_STREAM),
-        refusals=("cursor-invalid",),
+        refusals=("cursor-invalid", "position-unknown"),
     )
 
 

@@ -37,6 +37,7 @@ async def ready(exchange: Exchange) -> Reply:
 
 
 async def metrics(exchange: Exchange) -> Reply:
+    await exchange.services.ask_for_metrics()
     headers = [(b"content-type", METRICS_TYPE.encode()), (b"cache-control", b"no-store")]
     return Reply(200, generate_latest(exchange.scope["app"].state.metrics), headers)
 

@@ -22,7 +22,7 @@ from api.read_answers import (
     SettlementQuote,
     Transactions,
 )
-from api.reading import AS_OF, PAGING, day_parameter, page_reply, wait_seconds, word_parameter
+from api.reading import AS_OF, PAGING, day_parameter, page_reply, refuse_backward, wait_seconds, word_parameter
 from api.roles import PERMITTED
 from ledger.instruction import Answer
 from ledger.refusals import RoleNotPermitted
@@ -59,6 +59,7 @@ def refuse_lockout_explained(exchange: Exchange) -> None:
 
 async def list_transactions(exchange: Exchange) -> Reply:
     query = exchange.query
+    refuse_backward(query, "from", "to")
     page = await exchange.services.transactions.transactions(
         exchange.ids["card_id"],
         kind=query["kind"],

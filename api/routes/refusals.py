@@ -13,20 +13,18 @@ from api.exchange import Exchange, Reply
 from api.operation import THE_LOG, Operation
 from api.ports import fitted
 from api.problems import worded
-from api.reading import AS_OF, PAGING, day_parameter, page_reply
-from ledger import forms
-from ledger.refusals import InputRefused
+from api.reading import AS_OF, PAGING, day_parameter, page_reply, refuse_backward
 
 DAYS = (day_parameter("from", "The first business day."), day_parameter("to", "The last business day."))
 
 
 async def read_refusals(exchange: Exchange) -> Reply:
     query = exchange.query
-    if query["from"] is not None and query["to"] is not None and query["from"] > query["to"]:
-        raise InputRefused(errors=[{"pointer": "/to", "code": forms.RANGE}])
-    stream = exchange.ids.get("card_id") or exchange.ids["member_id"]
+    refuse_backward(query, "from", "to")
+    ((named, stream),) = exchange.ids.items()
     found = await fitted(exchange.services.refused_acts).refusals(
         stream,
+        named.removesuffix("_id"),
         since=query["from"],
         until=query["to"],
         as_of=query["as_of"],

@@ -23,12 +23,8 @@ async def open_session(exchange: Exchange) -> Answer:
     throttle = exchange.services.throttle
     if throttle is None or exchange.caller.role != ANONYMOUS.role:
         return await _log_in(exchange)  # machines log many members in from one place, and have a token to lose
-    await throttle.refuse_if_throttled(exchange.source)
-    try:
+    async with throttle.counting(exchange.source, BadCredentials, CardLocked, WebLoginLocked):
         return await _log_in(exchange)
-    except (BadCredentials, CardLocked, WebLoginLocked):
-        await throttle.count_failure(exchange.source)
-        raise
 
 
 async def _log_in(exchange: Exchange) -> Answer:

@@ -15,7 +15,7 @@ from ledger.aggregates.balance import Account, AccountFact
 from ledger.aggregates.instalments import InterestFreeStarted
 from ledger.aggregates.passbook import Advance, Drawn, Passbook
 from ledger.aggregates.rerun import Restatement, free_period
-from ledger.aggregates.restatement import CardRestatement
+from ledger.aggregates.restatement import CardRestatement, Outcome
 from ledger.aggregates.schedule import schedule_of_advance
 from ledger.aggregates.standing import Standing
 from ledger.calendar import ONE_DAY
@@ -76,7 +76,7 @@ class AdvanceConfirmed(AccountFact, topic="card.advance-confirmed"):
             account.standing = account.standing.drawn(self.value_date, self.amount, self.fee)
 
     def note(self, passbook: Passbook, before: Standing) -> None:
-        advance = passbook.advances[self.advance_id]
+        advance = passbook.advance(self.advance_id)
         advance.state, advance.value_date = "confirmed", self.value_date
         entry = Drawn(self.advance_id, self.value_date, self.amount, self.fee)
         if self.restated is None:
@@ -97,7 +97,7 @@ class AdvanceFailed(AccountFact, topic="card.advance-failed"):
         account.in_flight.pop(str(self.advance_id), None)
 
     def note(self, passbook: Passbook, before: Standing) -> None:
-        passbook.advances[self.advance_id].state = "failed"
+        passbook.advance(self.advance_id).state = "failed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +119,7 @@ class AdvanceReversed(AccountFact, topic="card.advance-reversed"):
     def note(self, passbook: Passbook, before: Standing) -> None:
         passbook.take_back(self.advance_id)
         passbook.reschedule(self.restated.rescheduled)
-        passbook.advances[self.advance_id].state = "reversed"
+        passbook.advance(self.advance_id).state = "reversed"
 
 
 # Acts -----------------------------------------------------------------------------------------------------------------
@@ -217,9 +217,7 @@ class CardAdvances(CardRestatement):
         return self._answer(advance_id)
 
     def _confirm_in_order(self, advance_id: UUID, advance: Advance, on: date, terms: Terms) -> None:
-        principal = self.account.standing.principal
-        principal_after = Yen(principal + advance.amount)
-        self._record_confirmed(advance_id, on, terms, principal_after=principal_after)
+        self._record_confirmed(advance_id, on, terms)
         at_terms = terms.as_of(on)
         if self.account.standing.free_eligible and self.account.standing.free_from is None:
             first_day, last_day = free_period(on, at_terms)
@@ -234,15 +232,20 @@ class CardAdvances(CardRestatement):
     def _confirm_late(self, advance_id: UUID, advance: Advance, on: date, terms: Terms) -> None:
         entry = Drawn(advance_id, on, advance.amount, advance.fee)
         outcome = self.restate(on, terms, add=entry, reschedule=True)
-        after = outcome.restatement.after.principal
-        self._record_confirmed(advance_id, on, terms, principal_after=after, restated=outcome.restatement)
+        if outcome.over_cap:  # a day before it was reserved, when more was owed than the limit has room for
+            raise refusals.ValueDateRefused
+        self._record_confirmed(advance_id, on, terms, outcome=outcome)
         self.follow_restatement(outcome, advance_id, on, terms)
 
-    def _record_confirmed(
-        self, advance_id: UUID, on: date, terms: Terms, *, principal_after: Yen, restated: Restatement | None = None
-    ) -> None:
+    def _record_confirmed(self, advance_id: UUID, on: date, terms: Terms, *, outcome: Outcome | None = None) -> None:
         advance = self._advance(advance_id)
-        cap = terms.as_of(on).limit.rate_cap(principal_after)
+        if outcome is None:
+            principal_after = Yen(self.account.principal + advance.amount)
+            cap = terms.as_of(on).limit.rate_cap(principal_after)
+        else:
+            principal_after = outcome.restatement.after.principal
+            assert outcome.rate_cap_bps is not None, "the advance itself is one of those restated"
+            cap = outcome.rate_cap_bps
         self.record(
             AdvanceConfirmed(
                 advance_id=advance_id,
@@ -255,7 +258,7 @@ class CardAdvances(CardRestatement):
                 annual_rate_bps=self.account.standing.annual_rate_bps,
                 rate_cap_bps=cap if self.account.rate_cap_bps is None else min(cap, self.account.rate_cap_bps),
                 terms_version=terms.version,
-                restated=restated,
+                restated=None if outcome is None else outcome.restatement,
             )
         )
 
@@ -269,12 +272,12 @@ class CardAdvances(CardRestatement):
 
     def _advance(self, advance_id: UUID) -> Advance:
         try:
-            return self.written.advances[advance_id]
+            return self.written.advance(advance_id)
         except KeyError:
             raise refusals.NotFound from None
 
     def _answer(self, advance_id: UUID) -> AdvanceAnswer:
-        advance = self.written.advances[advance_id]
+        advance = self.written.advance(advance_id)
         return AdvanceAnswer(
             advance_id=advance_id,
             state=advance.state,

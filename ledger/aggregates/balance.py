@@ -56,6 +56,7 @@ class Account:
     """A revolving account. `in_flight` holds reserved advances by id; `missed_dues` every missed due date that stands.
 
     `rate_cap_bps` is the statutory cap of the highest balance there has been, None before any: it never rises again.
+    `credit_check_through`: the end of the last period that a credit check was said to be due for.
     """
 
     issued_on: date
@@ -65,6 +66,7 @@ class Account:
     in_flight: dict[str, int] = field(default_factory=dict)
     missed_dues: tuple[date, ...] = ()
     free_end_recorded: bool = False
+    credit_check_through: date | None = None
 
     @classmethod
     def opened(

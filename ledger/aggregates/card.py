@@ -11,7 +11,8 @@ from datetime import datetime
 from uuid import UUID
 
 from ledger import refusals
-from ledger.aggregates.account import Account, CardAccount
+from ledger.aggregates.account import Account
+from ledger.aggregates.credit_checks import CardCreditChecks
 from ledger.aggregates.fact import Fact
 from ledger.aggregates.pin import CardPin
 from ledger.calendar import business_day
@@ -61,7 +62,7 @@ class CardReissued(Fact, topic="card.card-reissued"):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CardClosed(Fact, topic="card.card-closed"):
-    """The agreement ends for new advances; what is owed stays owed, and money that arrives is taken."""
+    """The agreement ends. A debt that a bounced repayment brings back is owed, and money that arrives is taken."""
 
     ends_sessions = True
 
@@ -69,7 +70,7 @@ class CardClosed(Fact, topic="card.card-closed"):
         card.access.closed_since = at
 
 
-class Card(CardPin, CardAccount, stream="card"):
+class Card(CardPin, CardCreditChecks, stream="card"):
     """One card and its account."""
 
     member_id: UUID
@@ -78,7 +79,7 @@ class Card(CardPin, CardAccount, stream="card"):
 
     def begin(self) -> None:
         CardPin.begin(self)
-        CardAccount.begin(self)
+        CardCreditChecks.begin(self)
 
     def issue(
         self,
@@ -118,6 +119,10 @@ class Card(CardPin, CardAccount, stream="card"):
         self.record(CardReissued(number_last4=number_last4))
 
     def close(self) -> None:
-        """End the agreement."""
+        """End the agreement; refused while anything is owed or under way. Money kept for the member does not bar it."""
         self.refuse_if_closed()
+        standing = self.account.standing
+        # All days are charged up to the receipt that paid the principal off, so nothing can have accrued without any.
+        if standing.principal or standing.carried.total or self.account.in_flight:
+            raise refusals.NotSettled
         self.record(CardClosed())

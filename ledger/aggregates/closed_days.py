@@ -20,9 +20,7 @@ CALENDAR_ID = uuid5(UUID("6f1f9f6e-9a53-5cb1-9d6c-6a1f6f6f2a10"), "calendar")
 """The one stream of closed days in every ledger."""
 
 
-class DayNotOver(
-    Refusal, code="day-not-over", ja="この営業日はまだ終わっていません。", remedy=CHOOSE_ANOTHER_DAY
-):
+class DayNotOver(Refusal, code="day-not-over", ja="この営業日はまだ終わっていません。", remedy=CHOOSE_ANOTHER_DAY):
     """The day is not over yet on the business clock."""
 
 

@@ -15,7 +15,7 @@ from ledger.aggregates.balance import Account, AccountFact
 from ledger.aggregates.passbook import Passbook, Repriced
 from ledger.aggregates.repayments import CardRepayments
 from ledger.aggregates.standing import Standing
-from ledger.calendar import months_later
+from ledger.calendar import end_of_years
 from ledger.money import Yen
 from ledger.terms import Terms
 
@@ -31,6 +31,7 @@ class Means:
     age: int
     proof_issued_on: date | None = None
     workplace_changed_on: date | None = None
+    workplace_confirmed_on: tuple[date, ...] = ()
 
 
 def check_credit(limit: int, annual_rate_bps: int, *, means: Means, on: date, terms: Terms) -> None:
@@ -65,11 +66,22 @@ def needs_proof(limit: int, means: Means, terms: Terms) -> bool:
 
 
 def has_proof(means: Means, on: date, terms: Terms) -> bool:
-    """Whether a proof of income is still valid: issued in the last years, and not before a change of workplace."""
-    issued_on, changed_on = means.proof_issued_on, means.workplace_changed_on
+    """Whether there is a proof of income that is good on a day."""
+    issued_on, until = means.proof_issued_on, proof_good_until(means, terms)
+    return issued_on is not None and until is not None and issued_on <= on <= until
+
+
+def proof_good_until(means: Means, terms: Terms) -> date | None:
+    """The last day of the proof of income on file; None where there is none, or the workplace was changed since it was
+    issued. It lasts longer once the workplace was confirmed unchanged in the last part of its first years."""
+    issued_on, changed_on, rule = means.proof_issued_on, means.workplace_changed_on, terms.limit
     if issued_on is None or (changed_on is not None and issued_on < changed_on):
-        return False
-    return months_later(on, -12 * terms.limit.proof_valid_years) <= issued_on <= on
+        return None
+    until = end_of_years(issued_on, rule.proof_valid_years)
+    confirmable_after = end_of_years(issued_on, rule.proof_confirmable_years)
+    if any(confirmable_after < confirmed_on <= until for confirmed_on in means.workplace_confirmed_on):
+        return max(until, end_of_years(issued_on, rule.proof_confirmed_valid_years))
+    return until
 
 
 # Facts ----------------------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final
 
+from ledger import refusals
 from ledger.aggregates.fact import Fact
 from ledger.aggregates.limit_requests import MemberLimitRequests
 from ledger.aggregates.web_login import MemberWebLogin
@@ -79,6 +80,16 @@ class IncomeProofReceived(Fact, topic="member.income-proof-received"):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WorkplaceConfirmed(Fact, topic="member.workplace-confirmed"):
+    """The workplace was found to be the one on file, which can make a proof of income good for longer."""
+
+    confirmed_on: date
+
+    def evolve(self, member: Member, at: datetime) -> None:
+        member.workplace_confirmed_on = (*member.workplace_confirmed_on, self.confirmed_on)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CreditReported(Fact, topic="member.credit-reported"):
     """What the credit bureau said of loans elsewhere; the balance is sealed."""
 
@@ -101,6 +112,7 @@ class Member(MemberWebLogin, MemberLimitRequests, stream="member"):
     sealed: dict[str, int]
     income_proof_issued_on: date | None
     workplace_changed_on: date | None
+    workplace_confirmed_on: tuple[date, ...]
     credit_reported_on: date | None
 
     def begin(self) -> None:
@@ -108,6 +120,7 @@ class Member(MemberWebLogin, MemberLimitRequests, stream="member"):
         MemberLimitRequests.begin(self)
         self.enrolled_at, self.web_statements, self.sealed = None, False, {}
         self.income_proof_issued_on = self.workplace_changed_on = self.credit_reported_on = None
+        self.workplace_confirmed_on = ()
 
     @property
     def has_payout_account(self) -> bool:
@@ -141,6 +154,12 @@ class Member(MemberWebLogin, MemberLimitRequests, stream="member"):
         sealed_version = self.version + 1
         self.record(IncomeProofReceived(issued_on=issued_on, sealed_version=sealed_version))
         return sealed_version
+
+    def confirm_workplace(self) -> None:
+        """Note that the workplace is unchanged; raises IncomeProofRequired where there is no proof to be kept by it."""
+        if self.income_proof_issued_on is None:
+            raise refusals.IncomeProofRequired
+        self.record(WorkplaceConfirmed(confirmed_on=business_day(self.at)))
 
     def report_credit(self, *, reported_on: date) -> int:
         """Take a report of the credit bureau; what follows for the card is an act of the card."""

@@ -116,7 +116,11 @@ class RefundSent(AccountFact, topic="card.refund-sent"):
         account.standing = account.standing.refunded(self.value_date, self.amount)
 
     def note(self, passbook: Passbook, before: Standing) -> None:
-        passbook.add(Refunded(self.refund_id, self.value_date, self.amount), before)
+        entry = Refunded(self.refund_id, self.value_date, self.amount)
+        if self.value_date < before.day:
+            passbook.insert(entry)
+        else:
+            passbook.add(entry, before)
 
 
 # Acts -----------------------------------------------------------------------------------------------------------------
@@ -159,11 +163,7 @@ class CardRepayments(CardAdvances):
 
     def reverse_repayment(self, repayment_id: UUID, terms: Terms) -> RepaymentReversed:
         """Take a receipt back, whenever it was made."""
-        if repayment_id in self.written.reversed_repayments:
-            raise refusals.AlreadyReversed
-        entry = self.written.by_id.get(repayment_id)
-        if not isinstance(entry, Received):
-            raise refusals.NotFound
+        entry = self._received(repayment_id)
         outcome = self.restate(entry.on, terms, remove=repayment_id)
         fact = RepaymentReversed(
             repayment_id=repayment_id,
@@ -180,19 +180,34 @@ class CardRepayments(CardAdvances):
         self.follow_restatement(outcome, repayment_id, entry.on, terms)
         return fact
 
-    def send_refund(self, amount: Yen) -> RefundSent:
-        """Send back money that is kept for the member."""
+    def send_refund(self, amount: Yen, *, value_date: date | None, terms: Terms) -> RefundSent:
+        """Money that is kept for the member left on the value date, today if none is given; in any state of the card.
+
+        Refused unless it was there on that day and is not missed on any day since.
+        """
+        on = self.value_date_or_today(value_date, terms)
+        refund = Refunded(self.new_id("refund"), on, amount)
         credit = self.account.standing.customer_credit
-        if not 0 < amount <= credit:
+        if not 0 < amount <= credit or (on < self.account.standing.day and self._falls_short(refund, terms)):
             raise refusals.RefundOverCredit(customer_credit=credit)
-        fact = RefundSent(
-            refund_id=self.new_id("refund"),
-            amount=amount,
-            value_date=self.today,
-            customer_credit=Yen(credit - amount),
-        )
+        fact = RefundSent(refund_id=refund.id, amount=amount, value_date=on, customer_credit=Yen(credit - amount))
         self.record(fact)
         return fact
+
+    def _received(self, repayment_id: UUID) -> Received:
+        if repayment_id in self.written.reversed_repayments:
+            raise refusals.AlreadyReversed
+        try:
+            entry = self.written.entry(repayment_id)
+        except KeyError:
+            raise refusals.NotFound from None
+        if not isinstance(entry, Received):
+            raise refusals.NotFound
+        return entry
+
+    def _falls_short(self, refund: Refunded, terms: Terms) -> bool:
+        """Whether a refund on an earlier day would have lent what was not kept for the member then."""
+        return self.restate(refund.on, terms, add=refund).restatement.refund_as_principal > 0
 
     def _refuse_small_or_needless(self, amount: Yen, by_member: bool, terms: Terms) -> None:
         owed = brought_to(self.account.standing, self.today - ONE_DAY, terms)[0].owed(self.today).total

@@ -7,9 +7,11 @@ an advance, a rate, a refund) are read from the entries and not asked again.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date
 from uuid import UUID
+
+from msgspec.structs import replace
 
 from ledger.aggregates.passbook import Drawn, Entry, Received, Refunded, Repriced, Rescheduled
 from ledger.aggregates.schedule import (
@@ -24,7 +26,7 @@ from ledger.aggregates.schedule import (
 )
 from ledger.aggregates.standing import Missed, Standing
 from ledger.calendar import ONE_DAY
-from ledger.interest import Segment
+from ledger.interest import Segment, value_on
 from ledger.money import ZERO, Yen
 from ledger.repayment import Allocation, Claims
 from ledger.terms import Terms
@@ -65,7 +67,10 @@ class Restatement:
 
 @dataclass(slots=True)
 class Rerun:
-    """The entries applied again from a checkpoint; from `reschedule_from` on, advances set their schedule anew."""
+    """The entries applied again from a checkpoint; from `reschedule_from` on, advances set their schedule anew.
+
+    `rate_cap_bps` is the strictest statutory cap that those advances set; `over_cap`: the contract rate was above it.
+    """
 
     standing: Standing
     terms: Terms
@@ -73,6 +78,8 @@ class Rerun:
     missed: list[Missed] = field(default_factory=list)
     receipts: dict[UUID, ReceiptDecision] = field(default_factory=dict)
     rescheduled: list[Rescheduled] = field(default_factory=list)
+    rate_cap_bps: int | None = None
+    over_cap: bool = False
 
     def run(self, entries: Iterable[Entry], through: date) -> None:
         """Apply the entries in order, and judge every due date up to a day."""
@@ -99,6 +106,8 @@ class Rerun:
         if self.standing.free_eligible and self.standing.free_from is None:
             self.standing = self.standing.free(*free_period(entry.on, terms))
         anew = self.reschedule_from is not None and entry.on >= self.reschedule_from
+        if anew:
+            self._cap(entry.on, terms)
         if entry.schedule is None or anew:
             schedule = schedule_of_advance(self.standing, entry.on, terms)
             if schedule != entry.schedule:
@@ -106,6 +115,12 @@ class Rerun:
         else:
             schedule = entry.schedule
         self._set(schedule, entry.on, terms)
+
+    def _cap(self, on: date, terms: Terms) -> None:
+        """The statutory bracket is that of the balance right after the advance."""
+        cap = terms.limit.rate_cap(self.standing.principal)
+        self.rate_cap_bps = cap if self.rate_cap_bps is None else min(cap, self.rate_cap_bps)
+        self.over_cap |= value_on(self.standing.rates, on + ONE_DAY) > cap
 
     def _set(self, schedule: Schedule, on: date, terms: Terms) -> None:
         standing = self.standing.instalment_set(schedule.instalment, schedule.late_damages_bps)

@@ -7,9 +7,11 @@ What must stay true: one cause, one restatement, recorded in one act: the cause 
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
+
+from msgspec.structs import replace
 
 from ledger.aggregates.balance import Account, AccountFact
 from ledger.aggregates.instalments import (
@@ -19,7 +21,7 @@ from ledger.aggregates.instalments import (
     InterestFreeEnded,
     InterestFreeStarted,
 )
-from ledger.aggregates.passbook import Drawn, Entry, Passbook, Received
+from ledger.aggregates.passbook import Entry, Passbook, Received
 from ledger.aggregates.rerun import Rerun, Restatement, RevisedReceipt, reposted
 from ledger.aggregates.schedule import ReceiptDecision
 from ledger.aggregates.standing import Missed, Standing
@@ -81,6 +83,8 @@ class Outcome:
     missed: tuple[Missed, ...]
     withdrawn: tuple[date, ...]
     before: Standing
+    rate_cap_bps: int | None
+    over_cap: bool
 
 
 class CardRestatement(CardInstalments):
@@ -109,6 +113,8 @@ class CardRestatement(CardInstalments):
             missed=tuple(missed for missed in rerun.missed if missed.due not in known),
             withdrawn=tuple(sorted(known - found)),
             before=before,
+            rate_cap_bps=rerun.rate_cap_bps,
+            over_cap=rerun.over_cap,
         )
 
     def _entries(self, since: date, add: Entry | None, remove: UUID | None) -> list[Entry]:
@@ -119,7 +125,7 @@ class CardRestatement(CardInstalments):
         return entries
 
     def _removed(self, entry_id: UUID | None) -> Entry | None:
-        return None if entry_id is None else self.written.by_id[entry_id]
+        return None if entry_id is None else self.written.entry(entry_id)
 
     def follow_restatement(self, outcome: Outcome, cause: UUID, on: date, terms: Terms) -> None:
         """Record what the restatement brought about, after the cause that holds it."""
@@ -151,9 +157,10 @@ class CardRestatement(CardInstalments):
     def _tell_schedule(self, before: Standing, terms: Terms) -> None:
         after = self.account.standing
         changed = (after.instalment, after.late_damages_bps) != (before.instalment, before.late_damages_bps)
-        last = next((entry for entry in reversed(self.written.entries) if isinstance(entry, Drawn)), None)
-        if after.instalment and changed and last is not None and last.schedule is not None:
-            self.set_instalment(last.schedule, terms)
+        if after.instalment and changed:
+            last = self.written.last_drawn()
+            if last is not None and last.schedule is not None:
+                self.set_instalment(last.schedule, terms)
         if after.due is not None and (after.due, after.window_paid) != (before.due, before.window_paid):
             self.set_due(after.due, window_paid=after.window_paid)
 

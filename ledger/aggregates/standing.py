@@ -2,13 +2,17 @@
 
 What must stay true: every method here applies something already decided, by elementary steps that no rule of the
 product enters; facts and restatements both go through them and cannot differ. Plain values only: it is stored as JSON.
+A standing never changes: each step makes another one, so that checkpoints and facts may hold it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from typing import Self
+
+import msgspec
+from msgspec.structs import replace
 
 from ledger.calendar import ONE_DAY
 from ledger.interest import Segment, Steps, segments, value_on, whole_yen
@@ -55,9 +59,9 @@ class Accrual:
     late_damages: tuple[Segment, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
-    """An account at a point of value time.
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """An account at a point of value time. A struct and no dataclass: every fact of money makes one, and a struct is
+    copied with its changes by C code.
 
     `fees`, `late_damages` and `interest` are the whole-yen claims left unpaid at the last receipt; they bear nothing.
     Days after `paid_through` have not been charged yet. `balances` is the principal that bears interest, `rates` the
@@ -189,7 +193,7 @@ class Standing:
             elif part.fulfilled:
                 missed.remove(queued)
             else:
-                missed[missed.index(queued)] = replace(queued, paid=Yen(queued.paid + part.amount))
+                missed[missed.index(queued)] = Missed(queued.due, queued.minimum, Yen(queued.paid + part.amount))
         return tuple(missed), window_paid
 
     def unscheduled(self) -> Self:

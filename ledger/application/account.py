@@ -1,4 +1,4 @@
-"""Acts on a card's revolving account: advances and repayments."""
+"""Acts on a card's revolving account: advances, repayments, refunds."""
 
 from __future__ import annotations
 
@@ -111,6 +111,20 @@ class AccountActs(Parts):
         def decide(desk: Desk) -> dict[str, Any]:
             reversed_ = desk.card(card_id).reverse_repayment(repayment_id, desk.terms)
             return {"repayment_id": str(repayment_id), "principal_after": reversed_.principal_after}
+
+        return await self._execute(order, (card_id,), decide)
+
+    async def send_refund(self, order: Instruction, card_id: UUID, amount: int, value_date: date | None) -> Answer:
+        """Money that was kept for the member has been sent back to the registered account."""
+
+        def decide(desk: Desk) -> dict[str, Any]:
+            sent = desk.card(card_id).send_refund(Yen(amount), value_date=value_date, terms=desk.terms)
+            return {
+                "refund_id": str(sent.refund_id),
+                "amount": sent.amount,
+                "value_date": sent.value_date.isoformat(),
+                "customer_credit": sent.customer_credit,
+            }
 
         return await self._execute(order, (card_id,), decide)
 

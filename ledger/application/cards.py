@@ -1,4 +1,4 @@
-"""Acts on a card itself: issue, a new PIN, suspensions and stops."""
+"""Acts on a card itself: issue, a new PIN, suspensions, stops and closing."""
 
 from __future__ import annotations
 
@@ -167,6 +167,19 @@ class CardActs(Parts):
 
         return await self._execute(order, (card_id,), decide)
 
+    async def close_card(self, order: Instruction, card_id: UUID) -> Answer:
+        """End the agreement; its sessions end in the same commit, and a new card may be issued to the member."""
+        entry = await self.directory.card(card_id)
+        if entry is None:
+            raise NotFound
+
+        def decide(desk: Desk) -> dict[str, Any]:
+            desk.card(card_id).close()
+            desk.row("cards", card_id=card_id, member_id=entry.member_id, number_index=entry.number_index, closed=True)
+            return {"card_id": str(card_id)}
+
+        return await self._execute(order, (card_id,), decide)
+
     async def decide_limit_change(
         self, order: Instruction, member_id: UUID, request_id: UUID, approve: bool, limit: int | None, reason: str
     ) -> Answer:
@@ -206,6 +219,18 @@ class CardActs(Parts):
             }
 
         return await self._execute(order, (member_id, card_id), decide)
+
+    async def confirm_workplace(self, order: Instruction, member_id: UUID) -> Answer:
+        """Somebody made sure today that the member's workplace is the one on file; tells how long the proof is good."""
+        personal = await self._personal(member_id)
+
+        def decide(desk: Desk) -> dict[str, Any]:
+            member = desk.member(member_id)
+            member.confirm_workplace()
+            until = limits.proof_good_until(means_of(member, personal, desk.today), desk.terms)
+            return {"confirmed_on": desk.today.isoformat(), "proof_good_until": until and until.isoformat()}
+
+        return await self._execute(order, (member_id,), decide)
 
     async def record_credit_report(
         self, order: Instruction, member_id: UUID, others_balance: int, reported_on: date
@@ -269,6 +294,7 @@ def means_of(member: Member, personal: Personal, today: date) -> limits.Means:
         age=forms.age(date.fromisoformat(facts["birth_date"]), today),
         proof_issued_on=member.income_proof_issued_on,
         workplace_changed_on=member.workplace_changed_on,
+        workplace_confirmed_on=member.workplace_confirmed_on,
     )
 
 

@@ -100,9 +100,12 @@ class DayClose:
         if day is None or day > through:
             return
         outlook = await self._due.outlook(day)
-        if outlook.busy_on == day:
+        busy = outlook.busy_on == day
+        if busy:
             await self._close_cards(order, day)
-            await self._record(order, day, 1, await self._closings.found(day, since))
+        found = await self._closings.found(day, since)
+        if busy or found != Found():  # a close that was killed after its last card leaves none to be asked again
+            await self._record(order, day, 1, found)
             return
         until = through if outlook.busy_on is None else min(through, outlook.busy_on - ONE_DAY)
         await self._record(order, day, min((until - day).days + 1, DAYS_AT_ONCE), Found())

@@ -89,8 +89,14 @@ class Ledger(MemberActs, CardActs, AccountActs, LoginActs, Application[UUID]):
             open=False,
             kwargs={"autocommit": True, "options": TIMEOUTS, "prepare_threshold": 2},
         )
-        await self.pool.open(wait=True, timeout=10)
-        await self._check_keys(keys)
+        try:
+            await self.pool.open(wait=True, timeout=10)
+            await self._check_keys(keys)
+        except BaseException:
+            # Nobody gets hold of what was opened so far.
+            await self.pool.close()
+            self.close()
+            raise
         self.directory = Directory(self.pool, keys)
         self.doorkeeper = Doorkeeper(self.pool)
         self.unknown_numbers = UnknownNumbers(self.pool)
@@ -107,7 +113,6 @@ class Ledger(MemberActs, CardActs, AccountActs, LoginActs, Application[UUID]):
             await connection.execute("update log_head set key_check = %s where key_check is null", (keys.check,))
             row = await (await connection.execute("select key_check from log_head")).fetchone()
         if row is None or bytes(row[0]) != keys.check:
-            await self.pool.close()
             raise EnvironmentFault(
                 "The key file is not the one that this database was written with.",
                 "Restore the key file that belongs to it; nothing was changed.",

@@ -23,6 +23,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from ledger.application.mails import notice
 from ledger.store.directory import Directory
+from ledger.store.personal import BoxDamaged
 
 log = structlog.get_logger(__name__)
 
@@ -30,14 +31,15 @@ POLL_SECONDS = 1.0
 _PAGE = 20
 _SENDER = 7_010_112_204  # "one process sends", an advisory lock of the session
 _UNSENT = """
-select mail_id, member_id, kind, box, written_at from outbox where sent_at is null and mail_id <> all(%s)
+select mail_id, member_id, kind, box, written_at from outbox
+where sent_at is null and (box is not null or kind <> 'password-reset') and mail_id <> all(%s)
 order by written_at limit %s
 """
 # The box is dropped: a token is of no use to anybody once it is in the mail.
 _SENT = "update outbox set sent_at = clock_timestamp(), box = null where mail_id = %s"
 _NEWEST = "select mail_id, member_id, kind, box, written_at from outbox order by written_at desc, mail_id limit %s"
 
-REFUSED = (smtplib.SMTPRecipientsRefused, smtplib.SMTPDataError, ValueError)
+REFUSED = (smtplib.SMTPRecipientsRefused, smtplib.SMTPDataError, ValueError, BoxDamaged)
 """The fault lies in this one mail: it waits, longer each time, and the next one goes out."""
 _LONGEST_WAIT = 3600.0
 
@@ -99,22 +101,24 @@ class Outbox:
             try:
                 waiting = [mail_id for mail_id, (_, until) in self._refused.items() if time.monotonic() < until]
                 rows = await (await connection.execute(_UNSENT, (waiting, _PAGE))).fetchall()
-                return sum([await self._send(connection, await self._mail(row), transport) for row in rows])
+                return sum([await self._send(connection, row, transport) for row in rows])
             finally:
                 await connection.execute("select pg_advisory_unlock(%s)", (_SENDER,))
 
-    async def _send(self, connection: psycopg.AsyncConnection[Any], mail: Mail, transport: Transport) -> bool:
+    async def _send(self, connection: psycopg.AsyncConnection[Any], row: tuple[Any, ...], transport: Transport) -> bool:
         """Whether the mail is out. Raises OSError when the transport itself fails."""
+        mail_id: UUID = row[0]
         try:
+            mail = await self._mail(row)
             if mail.content is not None:
                 await asyncio.to_thread(transport, mail.content)
         except REFUSED as fault:
-            times = self._refused.get(mail.mail_id, (0, 0.0))[0] + 1
-            self._refused[mail.mail_id] = (times, time.monotonic() + min(2.0**times, _LONGEST_WAIT))
-            log.warning("outbox.mail-refused", mail_id=str(mail.mail_id), times=times, fault=type(fault).__name__)
+            times = self._refused.get(mail_id, (0, 0.0))[0] + 1
+            self._refused[mail_id] = (times, time.monotonic() + min(2.0**times, _LONGEST_WAIT))
+            log.warning("outbox.mail-refused", mail_id=str(mail_id), times=times, fault=type(fault).__name__)
             return False
-        await connection.execute(_SENT, (mail.mail_id,))
-        self._refused.pop(mail.mail_id, None)
+        await connection.execute(_SENT, (mail_id,))
+        self._refused.pop(mail_id, None)
         return True
 
     async def _mail(self, row: tuple[Any, ...]) -> Mail:

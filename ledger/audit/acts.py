@@ -12,8 +12,10 @@ from datetime import date
 from functools import singledispatch
 from typing import Any, Final
 
-from ledger.aggregates import pin, web_login
+from ledger import refusals
+from ledger.aggregates import member, pin, web_login
 from ledger.aggregates.access import (
+    Access,
     BorrowingResumed,
     BorrowingSuspended,
     CardStopped,
@@ -46,8 +48,10 @@ class TermsNotHere(Exception):
 
 def act_of(events: Sequence[Event], book: TermsBook) -> Act | None:
     """The act that decided the first of these facts of one command, None where they hold no decision of the stream."""
-    if not {getattr(event.fact, "terms_version", None) for event in events} <= {None, *map(_version, book.versions)}:
-        raise TermsNotHere
+    for event in events:
+        named = getattr(event.fact, "terms_version", None)
+        if named is not None and all(named != terms.version for terms in book.versions):
+            raise TermsNotHere
     first = events[0]
     terms = book.at(business_day(first.at))
     causation = first.cause.causation_id or ""
@@ -57,15 +61,11 @@ def act_of(events: Sequence[Event], book: TermsBook) -> Act | None:
         return _closing(business_day(first.at) - ONE_DAY, book)
     if isinstance(first.fact, InstalmentMissed):
         # An act of money first judges the due dates that are over: the fact it is named for comes later.
-        named = next((event for event in events if isinstance(event.fact, JUDGES_FIRST)), None)
-        if named is None:
+        judging = next((event for event in events if isinstance(event.fact, JUDGES_FIRST)), None)
+        if judging is None:
             return _closing(business_day(first.at) - ONE_DAY, book)
-        first = named
+        first = judging
     return _act(first.fact, _Told(events, terms, by_member=first.cause.role == "member"))
-
-
-def _version(terms: Terms) -> str:
-    return terms.version
 
 
 def _closing(day: date, book: TermsBook) -> Act:
@@ -124,8 +124,8 @@ def _(fact: RepaymentReversed, told: _Told) -> Act:
 
 
 @_act.register
-def _(fact: RefundSent, _told: _Told) -> Act:
-    return lambda card: card.send_refund(fact.amount)
+def _(fact: RefundSent, told: _Told) -> Act:
+    return lambda card: card.send_refund(fact.amount, value_date=fact.value_date, terms=told.terms)
 
 
 @_act.register
@@ -207,7 +207,12 @@ def _(fact: pin.PinReset, told: _Told) -> Act:
     )
 
 
-# The web login. One that was refused for the state of the card reads another stream and is not decided here. ----------
+@_act.register
+def _(_fact: member.WorkplaceConfirmed, _told: _Told) -> Act:
+    return lambda person: person.confirm_workplace()
+
+
+# The web login; `web_logins.py` asks what the card said, in the order of the log. -------------------------------------
 
 
 @_act.register
@@ -221,6 +226,15 @@ def _(fact: web_login.LoginSucceeded | web_login.LoginFailed, told: _Told) -> Ac
     right = isinstance(fact, web_login.LoginSucceeded)
     return lambda person: person.decide_password_attempt(
         attempt_id=fact.attempt_id, right=right, generation=fact.generation, access=None, terms=told.terms
+    )
+
+
+@_act.register
+def _(fact: web_login.LoginRefused, told: _Told) -> Act:
+    at = told.events[0].at
+    card = Access(locked_since=at) if fact.code == refusals.CardLocked.code else Access(closed_since=at)
+    return lambda person: person.decide_password_attempt(
+        attempt_id=fact.attempt_id, right=True, generation=person.web.generation, access=card, terms=told.terms
     )
 
 

@@ -1,5 +1,5 @@
 """Drift: the log replayed into shadow tables by the writers of the read models, and compared with the live ones row by
-row.
+row; then the kept states.
 
 What must stay true: the live tables are read and never written; what is compared stands at one position, in one
 snapshot. A wrong row is mended by `projections rebuild` and by nothing else.
@@ -15,6 +15,7 @@ from uuid import UUID
 import msgspec
 from psycopg import IsolationLevel, sql
 
+from ledger.audit import kept_states
 from ledger.audit.fold import Finding, LogFold, head, pages, unreadable
 from ledger.store.mapper import MapperDeserialisationError
 from ledger.store.pages import Connection, Recorded, recorded_rows
@@ -52,6 +53,7 @@ class Verified:
     rows: dict[str, int] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     unreadable_at: int | None = None
+    kept_states: int = 0
 
 
 @dataclass(slots=True)
@@ -70,10 +72,11 @@ class _Shadow:
 
 async def verify(connection: Connection, models: Sequence[ReadModel]) -> Verified:
     """Replay the log to its head, compare every read model at its own position; the connection is in autocommit."""
-    done, fold = Verified(), LogFold()
+    done = Verified()
     live = await _positions(connection)
     shadows = [_Shadow(model, await _table_like(connection, model.name, "shadow")) for model in models]
     until = await head(connection)
+    fold = await LogFold.of_the_log(connection, until)
     try:
         async for events in pages(connection, until):
             fold.take(events)
@@ -88,6 +91,8 @@ async def verify(connection: Connection, models: Sequence[ReadModel]) -> Verifie
         async with connection.transaction():
             await _compare(connection, shadow, done)
     await connection.set_isolation_level(None)
+    done.kept_states, wrong = await kept_states.compare(connection, _differences)
+    done.findings.extend(wrong)
     return done
 
 

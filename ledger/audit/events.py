@@ -29,7 +29,9 @@ select notification_id, recorded_at, originator_id, originator_version, topic, s
 where notification_id > %(after)s and notification_id <= %(until)s
   and (%(stream)s::uuid is null or originator_id = %(stream)s and originator_version > coalesce(
       (select originator_version from ledger_events where notification_id = %(after)s and originator_id = %(stream)s),
-      0))
+      (select b.originator_version from ledger_events b
+       where b.originator_id = %(stream)s and b.notification_id <= %(after)s
+       order by b.originator_version desc limit 1), 0))
   and (%(topic)s::text is null or topic = %(topic)s)
   and (%(actor)s::text is null or convert_from(state, 'UTF8')::jsonb->'cause'->>'actor' = %(actor)s)
   and (%(correlation)s::text is null

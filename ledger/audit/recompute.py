@@ -24,19 +24,19 @@ from ledger.terms import TermsBook
 PAGE: Final = 2000
 _STREAMS = """
 select notification_id, recorded_at, originator_id, originator_version, topic, state from ledger_events
-where (originator_id, originator_version) > (%s, %s) and notification_id <= %s
-  and (%s::uuid is null or originator_id = %s)
+where (originator_id, originator_version) > (%s, %s) and originator_id <= %s and notification_id <= %s
 order by originator_id, originator_version limit %s
 """
-_FIRST = UUID(int=0)
+Share = tuple[UUID, UUID]
+"""The streams from one id to another, both included."""
+ALL: Final = (UUID(int=0), UUID(int=2**128 - 1))
 
 
 @dataclass(slots=True)
 class Recomputed:
     """How many acts were decided again, and how many facts came out of them as they are on record.
 
-    `told` counts facts that hold no decision, or one that reads more than their stream; `undecided` are acts under
-    terms that this program does not have.
+    `told` counts facts that hold no decision; `undecided` are acts under terms that this program does not have.
     """
 
     acts: int = 0
@@ -45,21 +45,27 @@ class Recomputed:
     undecided: list[Finding] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
 
+    def add(self, other: Recomputed) -> None:
+        """Add what was found in another share of the streams."""
+        self.acts, self.facts, self.told = self.acts + other.acts, self.facts + other.facts, self.told + other.told
+        self.undecided += other.undecided
+        self.findings += other.findings
 
-async def recompute(connection: Connection, book: TermsBook, until: int, stream: UUID | None = None) -> Recomputed:
-    """Decide every act up to a position again, stream by stream; those of one stream where it is named."""
+
+async def recompute(connection: Connection, book: TermsBook, until: int, share: Share = ALL) -> Recomputed:
+    """Decide every act up to a position again, stream by stream; those of a share of the streams where one is given."""
     done = Recomputed()
-    async for events in _streams(connection, until, stream):
+    async for events in _streams(connection, until, share):
         recompute_stream(events, book, done)
     return done
 
 
-async def _streams(connection: Connection, until: int, only: UUID | None) -> AsyncIterator[list[Recorded]]:
+async def _streams(connection: Connection, until: int, share: Share) -> AsyncIterator[list[Recorded]]:
     """The events of one stream after the other."""
-    last, version = (_FIRST, 0) if only is None else (only, 0)
+    (first, end), version = share, 0
     events: list[Recorded] = []
     while True:
-        cursor = await connection.cursor(binary=True).execute(_STREAMS, (last, version, until, only, only, PAGE))
+        cursor = await connection.cursor(binary=True).execute(_STREAMS, (first, version, end, until, PAGE))
         rows = await cursor.fetchall()
         for recorded in recorded_rows(rows):
             if events and events[-1].event.originator_id != recorded.event.originator_id:
@@ -68,7 +74,7 @@ async def _streams(connection: Connection, until: int, only: UUID | None) -> Asy
             events.append(recorded)
         if len(rows) < PAGE:
             break
-        last, version = events[-1].event.originator_id, events[-1].event.originator_version
+        first, version = events[-1].event.originator_id, events[-1].event.originator_version
     if events:
         yield events
 

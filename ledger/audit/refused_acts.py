@@ -5,13 +5,17 @@ What must stay true: a view as of an instant tells nothing that happened after i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
+from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
 from psycopg.rows import class_row
 from psycopg_pool import AsyncConnectionPool
+
+from ledger.audit.events import instant
+from ledger.refusals import REFUSALS
 
 # The position seen is that of the newest fact of the streams seen: what the versions say, told as a place in the log.
 _PAGE = """
@@ -54,6 +58,14 @@ class RefusedAct:
     times: int | None
     last_refused_at: datetime | None
 
+    def told(self, language: str) -> dict[str, Any]:
+        """The row as plain JSON with the sentence that the caller was told; without what is not known as of then."""
+        row = {name: value for name, value in asdict(self).items() if name != "entry" and value is not None}
+        refusal = REFUSALS[self.code]
+        at: dict[str, Any] = {name: instant(row[name]) for name in ("refused_at", "last_refused_at") if name in row}
+        ids = {name: str(value) for name, value in row.items() if isinstance(value, UUID)}
+        return {**row, **ids, **at, "sentence": refusal.ja if language == "ja" else (refusal.__doc__ or "").strip()}
+
 
 class RefusedActs:
     """Reads the table `refused_acts`, which the record function writes."""
@@ -77,3 +89,11 @@ class RefusedActs:
             cursor = connection.cursor(row_factory=class_row(RefusedAct))
             found: list[RefusedAct] = await (await cursor.execute(_PAGE, wanted)).fetchall()
         return found
+
+    async def every(self, stream: UUID, **wanted: Any) -> AsyncIterator[RefusedAct]:
+        """All that `page` tells, page after page."""
+        before = 2**62
+        while found := await self.page(stream, before=before, **wanted):
+            for act in found:
+                yield act
+            before = found[-1].entry

@@ -26,6 +26,7 @@ where originator_id = %s and originator_version > %s and notification_id <= %s
 order by originator_version limit %s
 """
 _HEAD = "select coalesce(max(notification_id), 0) from ledger_events"
+_BEGINNING = "select topic from ledger_events where originator_id = %s and originator_version = 1"
 # Positions and recorded times grow together: the last position at or before an instant is found by halving.
 _AT = "select recorded_at from ledger_events where notification_id = %s"
 
@@ -44,7 +45,7 @@ class Replay:
     """Folds streams up to a position."""
 
     def __init__(self, pool: AsyncConnectionPool[Any]) -> None:
-        self._pool = pool
+        self.pool = pool
 
     async def position_of(self, as_of: int | datetime) -> int:
         """The position that is meant; raises BeforeFirstEvent, and PositionUnknown beyond the end of the log."""
@@ -63,23 +64,24 @@ class Replay:
         when it was recorded."""
         return min(as_of, await self.now()) if isinstance(as_of, datetime) else await self.recorded_at(position)
 
-    async def last_recorded_by(self, instant: datetime) -> int:
-        """The last position that was recorded at or before an instant, 0 where there is none."""
-        async with self._pool.connection() as connection:
+    async def last_recorded_by(self, instant: datetime, *, before: bool = False) -> int:
+        """The last position that was recorded at or before an instant, 0 where there is none; `before`: before it."""
+        async with self.pool.connection() as connection:
             head = await (await connection.execute(_HEAD)).fetchone()
             first, last = 0, int(head[0]) if head else 0
             while first < last:
                 middle = (first + last + 1) // 2
                 row = await (await connection.execute(_AT, (middle,))).fetchone()
                 assert row is not None, "positions are dense"
-                first, last = (middle, last) if row[0] <= instant else (first, middle - 1)
+                earlier = row[0] < instant if before else row[0] <= instant
+                first, last = (middle, last) if earlier else (first, middle - 1)
         return first
 
     async def stream(self, stream: UUID, position: int) -> AsyncIterator[Recorded]:
         """The events of a stream up to a position, in order, read in pages."""
         version = 0
         while True:
-            async with self._pool.connection() as connection:
+            async with self.pool.connection() as connection:
                 cursor = await connection.cursor(binary=True).execute(_STREAM, (stream, version, position, PAGE))
                 rows = await cursor.fetchall()
             for recorded in recorded_rows(rows):
@@ -97,13 +99,13 @@ class Replay:
 
     async def head(self) -> int:
         """The last position of the log."""
-        async with self._pool.connection() as connection:
+        async with self.pool.connection() as connection:
             row = await (await connection.execute(_HEAD)).fetchone()
         return int(row[0]) if row else 0
 
     async def recorded_at(self, position: int) -> datetime:
         """When the log took the event at a position."""
-        async with self._pool.connection() as connection:
+        async with self.pool.connection() as connection:
             row = await (await connection.execute(_AT, (position,))).fetchone()
         assert row is not None, "the position was looked up before"
         instant: datetime = row[0]
@@ -111,14 +113,14 @@ class Replay:
 
     async def now(self) -> datetime:
         """The present of the business clock."""
-        async with self._pool.connection() as connection:
+        async with self.pool.connection() as connection:
             row = await (await connection.execute("select business_now()")).fetchone()
         assert row is not None
         instant: datetime = row[0]
         return instant
 
-    async def exists(self, stream: UUID) -> bool:
-        async with self._pool.connection() as connection:
-            query = "select exists (select from ledger_events where originator_id = %s)"
-            row = await (await connection.execute(query, (stream,))).fetchone()
-        return row is not None and bool(row[0])
+    async def exists(self, stream: UUID, kind: str = "") -> bool:
+        """Whether there is such a stream; of a kind, by the first word of its topics, where one is named."""
+        async with self.pool.connection() as connection:
+            row = await (await connection.execute(_BEGINNING, (stream,))).fetchone()
+        return row is not None and str(row[0]).startswith(f"{kind}." if kind else "")

@@ -65,6 +65,7 @@ async def opened(base: Database, cost: HashCost | None = None) -> AsyncIterator[
     """The application in this process; hashes are cheap unless a cost is given."""
     keys = Keyring.load(base.keys)
     ledger = await Ledger.open(base.dsns["ours"], keys, TermsBook.load(), cost=cost or HashCost.for_tests())
+    ledger.pool.timeout = 60  # so many acts together would not wait so long for each other in a service
     try:
         yield ledger
     finally:

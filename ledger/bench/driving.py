@@ -54,9 +54,13 @@ class Load:
         *,
         connections: int,
         seconds: float,
+        rate: float | None = None,
         started: Callable[[], None] = lambda: None,
     ) -> Answers:
-        """Drive a server for so long; `started` is called when the connections stand and nothing was sent yet."""
+        """Drive a server for so long, as fast as it answers or at a rate of requests a second.
+
+        `started` is called when the connections stand and nothing was sent yet.
+        """
         self._tell(
             {
                 "port": port,
@@ -64,6 +68,7 @@ class Load:
                 "turns": list(turns),
                 "connections": connections,
                 "seconds": seconds,
+                "rate": rate,
                 "run": uuid4().hex[:12],
             }
         )

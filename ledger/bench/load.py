@@ -11,7 +11,7 @@ import select
 import socket
 import sys
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import count, cycle
@@ -94,6 +94,10 @@ class Told:
     milliseconds: list[float] = field(default_factory=list)
     seconds: float = 0.0
 
+    def add(self, status: int, seconds: float) -> None:
+        self.statuses[status] += 1
+        self.milliseconds.append(seconds * 1000)
+
     def as_json(self) -> dict[str, Any]:
         ordered = sorted(self.milliseconds)
         at = {name: ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else 0.0
@@ -116,7 +120,7 @@ def connect(order: dict[str, Any], keys: Iterator[bytes]) -> list[Connection]:
         link = socket.create_connection(("127.0.0.1", order["port"]))
         link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         turns = order["turns"]
-        start = number % len(turns)
+        start = number * len(turns) // order["connections"] % len(turns)  # what is rare does not come all at once
         opened.append(Connection(link, _in_turns(streams, turns[start:] + turns[:start])))
     return opened
 
@@ -144,14 +148,45 @@ def drive(connections: list[Connection], seconds: float) -> Told:
             if status is None:
                 continue
             now = time.perf_counter()
-            told.statuses[status] += 1
-            told.milliseconds.append((now - connection.sent_at) * 1000)
+            told.add(status, now - connection.sent_at)
             if now < deadline and status != CUT_OFF:
                 connection.send()
             else:
                 poll.unregister(number)
                 under_way -= 1
     told.seconds = time.perf_counter() - started
+    poll.close()
+    return told
+
+
+def drive_at(rate: float, connections: list[Connection], seconds: float) -> Told:
+    """Send so many requests a second, however long the answers take; a time counts from when its request was due."""
+    told, idle, sent, wanted = Told(), deque(connections), 0, int(rate * seconds)
+    by_number = {connection.socket.fileno(): connection for connection in connections}
+    poll = select.epoll()
+    for number in by_number:
+        poll.register(number, select.EPOLLIN)
+    started = now = time.perf_counter()
+    while by_number and (sent < wanted or len(idle) < len(by_number)) and now < started + seconds + GRACE_SECONDS:
+        while idle and sent < wanted and started + sent / rate <= now:
+            connection = idle.popleft()
+            connection.send()
+            connection.sent_at = started + sent / rate
+            sent += 1
+        due = started + sent / rate if idle and sent < wanted else now + 1.0
+        for number, _ in poll.poll(max(0.0, due - now)):
+            status = by_number[number].receive()
+            if status is None:
+                continue
+            told.add(status, time.perf_counter() - by_number[number].sent_at)
+            if status == CUT_OFF:
+                poll.unregister(number)
+                del by_number[number]
+            else:
+                idle.append(by_number[number])
+        now = time.perf_counter()
+    told.statuses[CUT_OFF] += wanted - sent
+    told.seconds = now - started
     poll.close()
     return told
 
@@ -165,7 +200,8 @@ def main() -> None:
         connections = connect(order, keys)
         _say({"ready": True})
         sys.stdin.readline()
-        _say(drive(connections, order["seconds"]).as_json())
+        rate, seconds = order.get("rate"), order["seconds"]
+        _say((drive(connections, seconds) if rate is None else drive_at(rate, connections, seconds)).as_json())
         for connection in connections:
             connection.socket.close()
 

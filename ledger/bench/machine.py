@@ -33,16 +33,28 @@ class _Process:
 def cpu_seconds(root: int) -> float:
     """CPU seconds that a process and all its descendants have used, those that ended included."""
     processes = _processes()
+    return sum(processes[number].seconds for number in _tree(root, processes) if number in processes)
+
+
+def memory_mib(root: int, kind: str) -> float:
+    """Memory of a process and all its descendants: `VmRSS`, or `RssAnon` for what they share with nobody."""
+    return sum(_kibibytes(number, kind) for number in _tree(root, _processes())) / 1024
+
+
+def _kibibytes(number: int, kind: str) -> int:
+    found = [line for line in _lines(f"/proc/{number}/status") if line.startswith(kind + ":")]
+    return int(found[0].split()[1]) if found else 0
+
+
+def _tree(root: int, processes: dict[int, _Process]) -> list[int]:
+    """A process and all its descendants."""
     children: dict[int, list[int]] = {}
     for number, process in processes.items():
         children.setdefault(process.parent, []).append(number)
-    total, waiting = 0.0, [root]
-    while waiting:
-        number = waiting.pop()
-        if number in processes:
-            total += processes[number].seconds
-        waiting += children.get(number, ())
-    return total
+    found = [root]
+    for number in found:
+        found += children.get(number, ())
+    return found
 
 
 def _processes() -> dict[int, _Process]:

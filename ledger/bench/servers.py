@@ -20,7 +20,7 @@ from pathlib import Path
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-from ledger.bench.machine import cpu_seconds
+from ledger.bench.machine import cpu_seconds, memory_mib
 from ledger.faults import EnvironmentFault
 from ledger.store import schema
 from ledger.store.embedded import EmbeddedPostgres
@@ -41,6 +41,10 @@ class Database:
     def cpu(self) -> float:
         return cpu_seconds(self.process)
 
+    def memory_mib(self) -> float:
+        """What its processes hold beside the memory that they share."""
+        return memory_mib(self.process, "RssAnon")
+
 
 @dataclass(frozen=True, slots=True)
 class Server:
@@ -51,6 +55,9 @@ class Server:
 
     def cpu(self) -> float:
         return cpu_seconds(self.process.pid)
+
+    def memory_mib(self) -> float:
+        return memory_mib(self.process.pid, "VmRSS")
 
 
 @contextmanager

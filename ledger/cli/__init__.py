@@ -13,7 +13,20 @@ from types import FrameType
 import psycopg
 import typer
 
-from ledger.cli import audit, bench, calendar, database, explore, keys, projections, serving, simulation, tokens
+from ledger.cli import (
+    acts,
+    audit,
+    bench,
+    calendar,
+    database,
+    duties,
+    explore,
+    keys,
+    projections,
+    serving,
+    simulation,
+    tokens,
+)
 from ledger.faults import EnvironmentFault
 from ledger.refusals import Refusal
 
@@ -24,7 +37,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for noun in (serving, calendar, tokens, projections, database, keys, simulation, bench, audit, explore):
+NOUNS = (*(serving, calendar, acts, tokens, projections, database, keys, simulation, bench, audit, duties, explore),)
+for noun in NOUNS:
     noun.join(app)
 
 

@@ -1,17 +1,15 @@
-"""`replay`, `explain`, `audit verify`, `journal export`: what an auditor runs beside the service.
+"""`replay`, `explain`, `audit verify`, `audit refusals`, `journal export`: what an auditor runs beside the service.
 
-What must stay true: the log and the read models are read and never written; the only tables made are gone with the
-connection. Exit codes: 0 nothing found, 1 a finding, 3 it cannot be decided.
+What must stay true: nothing is written but that it was read. Exit codes: 0 nothing found, 1 a finding, 3 it cannot be
+decided.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
-from collections.abc import Awaitable, Callable
 from dataclasses import asdict
-from datetime import datetime
+from datetime import date
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
@@ -19,6 +17,7 @@ from uuid import UUID
 import typer
 
 from ledger.cli.options import Data, DatabaseUrl, Json, Sandbox, chosen, show
+from ledger.cli.reading import CANNOT_DECIDE, day, identifier, moment, with_log
 
 if TYPE_CHECKING:
     from ledger.audit.fold import Finding
@@ -27,12 +26,11 @@ if TYPE_CHECKING:
     from ledger.settings import Settings
     from ledger.store.pages import Connection
 
-CANNOT_DECIDE = 3
-
 audit = typer.Typer(help="Checks of what is stored against the log.", no_args_is_help=True)
 journal = typer.Typer(help="The double-entry books.", no_args_is_help=True)
 AsOf = Annotated[str | None, typer.Option("--as-of", help="A position, or an RFC 3339 instant. [default: the head]")]
 Recompute = Annotated[bool, typer.Option("--recompute", help="Decide every act again and compare what comes out.")]
+Processes = Annotated[int, typer.Option("--processes", min=1, max=64, help="Processes that --recompute spreads over.")]
 
 
 class JournalFormat(StrEnum):
@@ -68,24 +66,29 @@ def replay(
     stream: Annotated[str | None, typer.Argument(help="Id of a card or a member. [default: everything]")] = None,
     as_of: AsOf = None,
     recompute: Recompute = False,
+    processes: Processes = 1,
     data: Data = None,
     database_url: DatabaseUrl = None,
     sandbox: Sandbox = False,
     as_json: Json = False,
 ) -> None:
     """Fold the log, or one stream of it, as it was; with --recompute decide its acts again."""
-    wanted, moment = _identifier(stream), _moment(as_of)
+    wanted, then = identifier(stream), moment(as_of)
     settings = chosen(data, database_url, sandbox=sandbox)
 
     async def run(connection: Connection, reader: Replay) -> int:
-        until = await reader.head() if moment is None else await reader.position_of(moment)
+        from ledger.refusals import NotFound
+
+        until = await reader.head() if then is None else await reader.position_of(then)
+        if wanted is not None and not await reader.exists(wanted):
+            raise NotFound
         if recompute:
-            return _tell_recomputed(await _recomputed(connection, settings, until, wanted), as_json)
+            return _tell_recomputed(await _recomputed(connection, settings, until, processes, wanted), as_json)
         if wanted is not None:
             return await _tell_stream(reader, wanted, until)
         return await _tell_everything(connection, until, as_json)
 
-    raise typer.Exit(_with_log(settings, run))
+    raise typer.Exit(with_log(settings, run, "replay", stream=wanted, as_of=as_of, recompute=recompute))
 
 
 async def _tell_stream(reader: Replay, stream: UUID, until: int) -> int:
@@ -109,7 +112,7 @@ async def _tell_stream(reader: Replay, stream: UUID, until: int) -> int:
 async def _tell_everything(connection: Connection, until: int, as_json: bool) -> int:
     from ledger.audit.fold import LogFold, pages, whole_act
 
-    fold = LogFold()
+    fold = await LogFold.of_the_log(connection, until)
     async for events in pages(connection, until):
         fold.take(events)
     if await whole_act(connection, until) == until:
@@ -129,6 +132,7 @@ async def _tell_everything(connection: Connection, until: int, as_json: bool) ->
 @audit.command()
 def verify(
     recompute: Recompute = False,
+    processes: Processes = 1,
     data: Data = None,
     database_url: DatabaseUrl = None,
     sandbox: Sandbox = False,
@@ -142,15 +146,20 @@ def verify(
         from ledger.projections.projector import READ_MODELS
 
         done = await compare(connection, READ_MODELS)
-        again = await _recomputed(connection, settings, done.position, None) if recompute else None
+        again = await _recomputed(connection, settings, done.position, processes) if recompute else None
         findings = [*done.findings, *(again.findings if again else ())]
         if as_json:
-            whole = {"position": done.position, "rows": done.rows, "unreadable_at": done.unreadable_at}
+            whole = {
+                "position": done.position,
+                "rows": done.rows,
+                "kept_states": done.kept_states,
+                "unreadable_at": done.unreadable_at,
+            }
             told = {**whole, "findings": findings, "recomputed": again}
             typer.echo(json.dumps(told, default=_plain, ensure_ascii=False))
         else:
             rows = ", ".join(f"{name} {count}" for name, count in done.rows.items())
-            typer.echo(f"replayed to position {done.position}; rows compared: {rows}")
+            typer.echo(f"replayed to position {done.position}; rows compared: {rows}, kept states {done.kept_states}")
             if again is not None:
                 typer.echo(_summary(again))
             _show_findings(findings)
@@ -158,7 +167,51 @@ def verify(
             return 1
         return CANNOT_DECIDE if done.unreadable_at is not None or (again is not None and again.undecided) else 0
 
-    raise typer.Exit(_with_log(settings, run))
+    raise typer.Exit(with_log(settings, run, "audit verify", recompute=recompute))
+
+
+@audit.command()
+def refusals(
+    card: Annotated[str, typer.Argument(help="Id of the card, or of a member.")],
+    since: Annotated[date | None, day("--since", "The first business day.")] = None,
+    until: Annotated[date | None, day("--until", "The last business day.")] = None,
+    as_of: AsOf = None,
+    language: Annotated[Language, typer.Option("--language", help="Of what the caller was told.")] = Language.JA,
+    data: Data = None,
+    database_url: DatabaseUrl = None,
+    sandbox: Sandbox = False,
+    as_json: Json = False,
+) -> None:
+    """List what was refused, newest first, each with the state that it saw and the position of that state."""
+    stream, then = identifier(card), moment(as_of)
+    assert stream is not None
+    if since is not None and until is not None and since > until:
+        raise typer.BadParameter("the last day lies before the first", param_hint="--until")
+
+    async def run(_: Connection, reader: Replay) -> int:
+        from ledger.audit.refused_acts import RefusedActs
+        from ledger.refusals import NotFound
+
+        if not await reader.exists(stream):
+            raise NotFound
+        instant = await reader.now()
+        if then is not None:
+            instant = await reader.instant_of(then, await reader.position_of(then))
+        acts = RefusedActs(reader.pool).every(stream, until=instant, since=since, to=until)
+        told = [act.told(language.value) async for act in acts]
+        show(told if as_json else map(_refused, told), as_json=as_json)
+        return 0
+
+    asked = {"card": stream, "since": since, "until": until, "as_of": as_of}
+    raise typer.Exit(with_log(chosen(data, database_url, sandbox=sandbox), run, "audit refusals", **asked))
+
+
+def _refused(row: dict[str, Any]) -> dict[str, Any]:
+    """A refusal as a line of a table."""
+    card = row["seen"].get("card") or {}
+    names = ("refused_at", "times", "operation", "role", "code", "seen_position")
+    seen = {name: card.get(name) for name in ("available_credit", "principal", "locked", "stops", "suspensions")}
+    return {**{name: row.get(name) for name in names}, **seen, "sentence": row["sentence"]}
 
 
 def explain(
@@ -172,7 +225,7 @@ def explain(
     as_json: Json = False,
 ) -> None:
     """Say why a figure of a card is what it is: the events that make it, each with its calculation."""
-    card_id, moment = _identifier(card), _moment(as_of)
+    card_id, then = identifier(card), moment(as_of)
     assert card_id is not None
     settings = chosen(data, database_url, sandbox=sandbox)
 
@@ -182,7 +235,7 @@ def explain(
         from ledger.terms import TermsBook
 
         explainer = Explainer(reader, TermsBook.load(settings.terms))
-        found = await explainer.explain(card_id, of.value, moment, role="auditor")
+        found = await explainer.explain(card_id, of.value, then, role="auditor")
         text = spoken(found, language.value)
         whole = found.as_json()
         if as_json:
@@ -194,7 +247,7 @@ def explain(
         typer.echo(text)
         return 0
 
-    raise typer.Exit(_with_log(settings, run))
+    raise typer.Exit(with_log(settings, run, "explain", card=card_id, of=of.value, as_of=as_of))
 
 
 @journal.command()
@@ -215,40 +268,17 @@ def export(
         sys.stdout.flush()
         return 0
 
-    raise typer.Exit(_with_log(chosen(data, database_url, sandbox=sandbox), run))
+    raise typer.Exit(with_log(chosen(data, database_url, sandbox=sandbox), run, "journal export", format=form.value))
 
 
-def _with_log(settings: Settings, run: Callable[[Connection, Replay], Awaitable[int]]) -> int:
-    """Run on the log, which no command here writes to; the exit code."""
-    from psycopg_pool import AsyncConnectionPool
-
-    from ledger.audit.replay import Replay
-    from ledger.audit.schemas import know_every_fact
-    from ledger.store import location
-    from ledger.store.mapper import MapperDeserialisationError
-
-    know_every_fact()
-
-    async def connected(dsn: str) -> int:
-        async with (
-            AsyncConnectionPool(dsn, min_size=1, max_size=2, open=False, kwargs={"autocommit": True}) as pool,
-            pool.connection() as connection,
-        ):
-            return await run(connection, Replay(pool))
-
-    try:
-        with location.opened(settings) as ready:
-            return asyncio.run(connected(ready.dsn))
-    except MapperDeserialisationError as error:
-        typer.echo(f"An event cannot be read: {error}. Nothing is known of what follows it.", err=True)
-        return CANNOT_DECIDE
-
-
-async def _recomputed(connection: Connection, settings: Settings, until: int, stream: UUID | None) -> Recomputed:
-    from ledger.audit.recompute import recompute
+async def _recomputed(
+    connection: Connection, settings: Settings, until: int, processes: int, stream: UUID | None = None
+) -> Recomputed:
+    from ledger.audit.shares import recompute_all
     from ledger.terms import TermsBook
 
-    return await recompute(connection, TermsBook.load(settings.terms), until, stream)
+    book = TermsBook.load(settings.terms)
+    return await recompute_all(connection, book, until, processes, stream)
 
 
 def _tell_recomputed(done: Recomputed, as_json: bool) -> int:
@@ -278,27 +308,3 @@ def _show_findings(findings: list[Finding]) -> None:
 
 def _plain(value: Any) -> Any:
     return asdict(value) if hasattr(value, "__dataclass_fields__") else str(value)
-
-
-def _identifier(text: str | None) -> UUID | None:
-    if text is None:
-        return None
-    try:
-        return UUID(text)
-    except ValueError:
-        raise typer.BadParameter("not an id", param_hint="ID") from None
-
-
-def _moment(text: str | None) -> int | datetime | None:
-    """A position, or an instant with its offset."""
-    if text is None:
-        return None
-    if text.isascii() and text.isdigit():
-        return int(text)
-    try:
-        instant = datetime.fromisoformat(text)
-    except ValueError:
-        instant = datetime.min  # noqa: DTZ901 - has no offset either
-    if instant.tzinfo is None:
-        raise typer.BadParameter("neither a position nor an RFC 3339 instant", param_hint="--as-of")
-    return instant

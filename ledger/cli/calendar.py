@@ -51,7 +51,7 @@ def _date(text: str) -> date:
 
 async def _close(settings: Settings, day: date) -> int:
     async with _opened(settings) as day_close:
-        return (await day_close.close_day(_order(), day)).position
+        return (await day_close.close_day(by_operator(), day)).position
 
 
 @contextlib.asynccontextmanager
@@ -81,7 +81,8 @@ async def _opened(settings: Settings) -> AsyncIterator[DayClose]:
         await ledger.close_down()
 
 
-def _order() -> Instruction:
+def by_operator() -> Instruction:
+    """An act of whoever runs the command: the account on this machine is the actor."""
     from ledger.aggregates.fact import Cause
     from ledger.instruction import Caller, Instruction
 

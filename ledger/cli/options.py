@@ -22,7 +22,9 @@ DatabaseUrl = Annotated[
     typer.Option("--database-url", help="PostgreSQL to use instead of the embedded one. [default: DATABASE_URL]"),
 ]
 Sandbox = Annotated[bool, typer.Option("--sandbox", help="Work on the sandbox, whose clock can be moved.")]
-Port = Annotated[int | None, typer.Option("--port", help="TCP port, 0 for any free one. [default: 8000]")]
+Port = Annotated[
+    int | None, typer.Option("--port", min=0, max=65535, help="TCP port, 0 for any free one. [default: 8000]")
+]
 Host = Annotated[str | None, typer.Option("--host", help="Address. [default: 127.0.0.1]")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 

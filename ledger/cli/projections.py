@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import psycopg
 import typer
 
 from ledger.cli.options import Data, DatabaseUrl, Json, Sandbox, chosen, show
 
+if TYPE_CHECKING:
+    from ledger.settings import Settings
+
+KEPT_STATES: Final = "kept_states"
 projections = typer.Typer(help="The read models.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The name that `projections list` shows.")]
 
@@ -36,7 +40,10 @@ def list_(data: Data = None, database_url: DatabaseUrl = None, sandbox: Sandbox 
 
 @projections.command()
 def rebuild(name: Name, data: Data = None, database_url: DatabaseUrl = None, sandbox: Sandbox = False) -> None:
-    """Build a read model anew beside the live one and change over; exit 1 if the live one held other rows."""
+    """Build a read model anew beside the live one and change over; exit 1 if the live one held other rows.
+
+    `kept_states` is no read model: its rows are deleted, and cards are folded from their events again.
+    """
     from ledger.projections.projector import READ_MODELS
     from ledger.projections.read_model import ReadModel
     from ledger.projections.rebuild import Rebuilt
@@ -44,8 +51,12 @@ def rebuild(name: Name, data: Data = None, database_url: DatabaseUrl = None, san
     from ledger.store import location
 
     known = {model.name: model for model in READ_MODELS}
+    if name == KEPT_STATES:
+        _forget_kept_states(chosen(data, database_url, sandbox=sandbox))
+        return
     if name not in known:
-        raise typer.BadParameter(f"the read models are {', '.join(sorted(known))}", param_hint="NAME")
+        names = ", ".join(sorted((*known, KEPT_STATES)))
+        raise typer.BadParameter(f"what can be rebuilt is {names}", param_hint="NAME")
 
     async def run(dsn: str, model: ReadModel) -> Rebuilt:
         async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
@@ -55,6 +66,15 @@ def rebuild(name: Name, data: Data = None, database_url: DatabaseUrl = None, san
         done = asyncio.run(run(ready.dsn, known[name]))
     typer.echo(f"{name}: {done.rows} rows at position {done.position}, {'as' if done.as_before else 'not as'} before")
     raise typer.Exit(0 if done.as_before else 1)
+
+
+def _forget_kept_states(settings: Settings) -> None:
+    """They are kept anew with the acts that come; what a running server has in memory stays until it ends."""
+    from ledger.store import location
+
+    with location.opened(settings) as ready, psycopg.connect(ready.dsn) as connection:
+        rows = connection.execute("delete from kept_states").rowcount
+    typer.echo(f"{KEPT_STATES}: {rows} rows deleted. Start every server anew: what it has in memory may rest on them.")
 
 
 @projections.command()

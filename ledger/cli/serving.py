@@ -21,6 +21,7 @@ from ledger.faults import EnvironmentFault
 from ledger.settings import Settings, variable
 
 APPLICATION = "api.app:create_app"
+PROTOCOL = "api.unreadable:Protocol"
 LATE_SECONDS = 60
 """A projector that is this far behind is not ready."""
 DEFAULT_START = "2020-01-01T09:00:00+09:00"
@@ -91,11 +92,13 @@ def _listen(settings: Settings) -> socket.socket:
 
 def _run_uvicorn(settings: Settings, listener: socket.socket) -> None:
     import uvicorn
+    from uvicorn.importer import import_from_string
     from uvicorn.supervisors import Multiprocess
 
     config = uvicorn.Config(
         APPLICATION,
         factory=True,
+        http=import_from_string(PROTOCOL),
         host=settings.host,
         port=settings.port,
         workers=settings.processes,
@@ -117,12 +120,14 @@ def _run_uvicorn(settings: Settings, listener: socket.socket) -> None:
 
 def project(data: Data = None, database_url: DatabaseUrl = None, sandbox: Sandbox = False) -> None:
     """Keep the read models up to date, as a process of its own."""
+    from ledger import logs
     from ledger.projections import projector
     from ledger.store import location
     from ledger.store.preparation import prepare
 
     with location.opened(chosen(data, database_url, sandbox=sandbox)) as ready:
         prepare(ready, embedded=False)
+        logs.configure(ready.log_level)
         asyncio.run(projector.run(ready.dsn))
 
 
@@ -142,7 +147,11 @@ def health(
     sandbox: Sandbox = False,
 ) -> None:
     """Say whether the service is ready: exit 0 if it is, 1 if not."""
+    from ledger.store import location
+
     settings = chosen(data, database_url, sandbox=sandbox, host=host, port=port)
+    if port is None and (served := location.served_port(settings)) is not None:
+        settings = settings.model_copy(update={"port": served})
     ready = _projector_ready(settings) if projector else _answers(settings)
     typer.echo("ready" if ready else "not ready")
     raise typer.Exit(0 if ready else 1)

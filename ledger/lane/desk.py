@@ -15,6 +15,7 @@ from ledger.calendar import business_day
 from ledger.instruction import Instruction
 from ledger.refusals import NotFound, Refusal, RoleNotPermitted, SessionEnded
 from ledger.remedies import SECOND_PERSON
+from ledger.store.kept import KeptState
 from ledger.terms import Terms
 
 A = TypeVar("A", bound=Aggregate)
@@ -36,6 +37,7 @@ class Desk:
     terms: Terms
     streams: dict[UUID, Aggregate | None]
     rows: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    kept: list[KeptState] = field(default_factory=list)
 
     @property
     def today(self) -> date:

@@ -19,13 +19,16 @@ import structlog
 from ledger.aggregates.access import VerdictStale
 from ledger.aggregates.adoption import ADOPTION_ID, Adoption
 from ledger.aggregates.fact import Aggregate, Event
+from ledger.aggregates.passbook import PassbookCut
 from ledger.calendar import business_day
 from ledger.faults import kind_and_place
 from ledger.instruction import Answer
 from ledger.lane.desk import Act, Desk, GatheredStale
 from ledger.lane.folds import Folds
+from ledger.lane.presumption import Presumption
 from ledger.lane.refused import put_on_record
 from ledger.lane.turn import Decided, Waiting
+from ledger.meters import LaneMeters
 from ledger.refusals import (
     Busy,
     CardExists,
@@ -35,8 +38,8 @@ from ledger.refusals import (
     ResetTokenSpent,
     WebIdTaken,
 )
-from ledger.store.batch import Batch
-from ledger.store.log import Log, Outcome, Standing, UnclearCommit
+from ledger.store.batch import Batch, Outcome
+from ledger.store.log import Log, Standing, UnclearCommit
 from ledger.terms import TermsBook
 
 log = structlog.get_logger(__name__)
@@ -54,11 +57,11 @@ _REFUSED_CLAIMS: dict[str, type[Refusal]] = {
 
 @dataclass(slots=True)
 class _Recorded:
-    """A batch after its call: what became of each act, the head it was decided on, and the acts it had no room for."""
+    """A batch after its call: what became of each act, the acts it had no room for, and whether it was presumed."""
 
     acts: list[tuple[Decided, Outcome]]
-    head: int
     left: list[Waiting]
+    presumed: bool
 
 
 class Defect(Exception):
@@ -77,11 +80,13 @@ class Lane:
         self._queue: deque[Waiting] = deque()
         self._queue_max = queue_max
         self._folds = Folds(streams_max)
+        self._presumption = Presumption()
         self._streams_max = streams_max
         self._keys_in_flight: set[tuple[str, str]] = set()
         self._wake = asyncio.Event()
         self._draining = False
         self._task: asyncio.Task[None] | None = None
+        self.meters = LaneMeters()
         self.acknowledged: OrderedDict[UUID, int] = OrderedDict()
         """The last position that this process acknowledged on a stream."""
 
@@ -112,6 +117,7 @@ class Lane:
         GatheredStale when the act asks to be gathered again.
         """
         if self._draining or len(self._queue) >= self._queue_max:
+            self.meters.busy += 1
             raise Busy(retry_after=1)
         key = act.order.key
         waiting = Waiting(act, asyncio.get_running_loop().create_future())
@@ -170,6 +176,7 @@ class Lane:
         kind = (error.sqlstate or "08000")[:2]
         for waiting in group:
             waiting.attempts += 1
+            waiting.unsure = True
         if kind in ("21", "22", "23", "54", "P0") or isinstance(error, psycopg.DataError):
             await self._halve(group, error)
         elif kind in ("40", "55") and all(waiting.attempts <= 3 for waiting in group):
@@ -201,35 +208,58 @@ class Lane:
         self._folds.forget([ADOPTION_ID])
 
     async def _decide_and_record(self, group: list[Waiting]) -> _Recorded:
+        self.meters.began([waiting.since for waiting in group])
         standing, versions = await self._bring_up(group)
         decided: list[Decided] = []
-        events, left = 0, deque(group)
+        events, left, behind = 0, deque(group), []
         while left and events < EVENTS_MAX:
             waiting = left.popleft()
             if waiting.repeat(standing):
                 continue
+            if not standing.unfinished.isdisjoint(waiting.watched):
+                waiting.unsure = True  # a stream that is not whole yet is asked for again, never presumed
+                behind.append(waiting)
+                continue
             try:
                 decided.append(self._decide(waiting, standing))
             except STALE as stale:
-                waiting.fail(stale)
+                if standing.presumed:
+                    waiting.unsure = True
+                    behind.append(waiting)
+                else:
+                    waiting.fail(stale)
                 continue
+            except PassbookCut:
+                # Its streams are folded anew; who comes after it in the batch may need them too.
+                self._folds.fold_from_the_first(waiting.watched)
+                behind.append(waiting)
+                break
             events += len(decided[-1].events)
         batch = _batch_of(decided, standing, versions)
         if batch.event_acts or batch.key_acts or batch.rows:
-            outcomes = await self._log.record(batch)
+            outcomes = await self.meters.recording(len(decided), self._log.record(batch))
+        elif standing.presumed:
+            # No record call will show whether it was so, and asking costs less than a commit.
+            return _Recorded([], [*_unsure(decided), *behind, *left], presumed=True)
         else:
             outcomes = [Outcome(None, standing.head)] * len(decided)
-        return _Recorded(list(zip(decided, outcomes, strict=True)), standing.head, list(left))
+        return _Recorded(list(zip(decided, outcomes, strict=True)), [*behind, *left], standing.presumed)
 
     async def _bring_up(self, group: list[Waiting]) -> tuple[Standing, dict[UUID, int]]:
-        """Fetch what is new on the group's streams; with the standing, the version of each stream before the group."""
+        """Learn or presume what is new on the group's streams; with it, the version of each stream before the group."""
         streams = {ADOPTION_ID}
         for waiting in group:
             streams.update(waiting.watched)
-        keys = [waiting.act.order.key for waiting in group if waiting.act.order.key is not None]
-        standing = await self._log.bring_up(self._folds.versions(streams), keys)
-        self._folds.fold(standing.events)
+        versions = self._folds.versions(streams)
         self._folds.shrink(len(streams))
+        if min(versions.values()) > 0 and not any(waiting.unsure for waiting in group):
+            presumed = self._presumption.standing()
+            if presumed is not None:
+                return presumed, versions
+        keys = [waiting.act.order.key for waiting in group if waiting.act.order.key is not None]
+        standing = await self._log.bring_up(versions, keys)
+        self._presumption.asked(standing)
+        await self._folds.fold(standing)
         return standing, self._folds.versions(streams)
 
     def _decide(self, waiting: Waiting, standing: Standing) -> Decided:
@@ -249,6 +279,8 @@ class Lane:
                 raise
             desk.rows.clear()
             outcome = refusal
+        except PassbookCut:
+            raise
         except Exception as error:
             raise Defect("the decision failed") from error
         events = self._collect(desk, epochs)
@@ -271,6 +303,8 @@ class Lane:
             if aggregate.epoch != epochs.get(stream, 0):
                 desk.row("epochs", subject=stream, epoch=aggregate.epoch)
             self._folds.keep(aggregate)
+            if recorded and (state := self._folds.state_to_keep(aggregate)) is not None:
+                desk.kept.append(state)
         if not events:
             return events
         adoption = self._folds.get(ADOPTION_ID) or Adoption.blank(ADOPTION_ID)
@@ -289,8 +323,12 @@ class Lane:
             if outcome.clash is None:
                 self._settle(one, outcome)
                 continue
+            self.meters.clashes[outcome.clash] += 1
             # What the streams of an act that clashed hold was never recorded.
             self._folds.forget(one.desk.streams)
+            one.waiting.unsure = True
+            if recorded.presumed and outcome.clash in ("stale", "clock"):
+                self._presumption.doubt()
             if outcome.clash == "card-number":
                 # The number drawn is another card's; deciding again with it could go on for ever.
                 one.waiting.fail(GatheredStale())
@@ -298,7 +336,7 @@ class Lane:
                 one.waiting.found = refused()
                 again.append(one.waiting)
             else:
-                one.waiting.clashes += 1
+                one.waiting.clashes += not recorded.presumed
                 again.append(one.waiting)
         self._queue.extendleft(reversed([*again, *recorded.left]))
 
@@ -310,6 +348,12 @@ class Lane:
         while len(self.acknowledged) > self._streams_max:
             self.acknowledged.popitem(last=False)
         one.tell(outcome)
+
+
+def _unsure(decided: list[Decided]) -> list[Waiting]:
+    for one in decided:
+        one.waiting.unsure = True
+    return [one.waiting for one in decided]
 
 
 def _batch_of(decided: list[Decided], standing: Standing, versions: dict[UUID, int]) -> Batch:

@@ -6,6 +6,7 @@ What must stay true: a caller is told once, and under an idempotency key the sam
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -17,8 +18,8 @@ from ledger.instruction import Answer
 from ledger.lane.desk import Act, Desk
 from ledger.refusals import REFUSALS, IdempotencyKeyReused, Refusal
 from ledger.remedies import REMEDIES
-from ledger.store.batch import Batch
-from ledger.store.log import Outcome, Standing
+from ledger.store.batch import Batch, Outcome
+from ledger.store.log import Standing
 from ledger.store.mapper import encode
 
 
@@ -27,6 +28,7 @@ class Waiting:
     """An act in the queue and the caller who waits for it.
 
     `found` is what the record function found (a name is taken): the next turn records that refusal under the key.
+    An act that is unsure was decided on something that was not so: the log is asked before it is decided again.
     """
 
     act: Act
@@ -34,6 +36,8 @@ class Waiting:
     clashes: int = 0
     attempts: int = 0
     found: Refusal | None = None
+    unsure: bool = False
+    since: float = field(default_factory=time.perf_counter)
 
     @property
     def watched(self) -> tuple[UUID, ...]:
@@ -110,6 +114,8 @@ class Decided:
             batch.add_event(number, event.originator_id, event.originator_version, event.fact.topic, encode(event))
         for table, row in self.desk.rows:
             batch.add_row(number, table, row)
+        for state in self.desk.kept:
+            batch.keep(number, state)
         self._write_key(batch, number)
 
     def _write_key(self, batch: Batch, number: int) -> None:

@@ -12,28 +12,16 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-import msgspec
-from psycopg import sql
 from psycopg_pool import AsyncConnectionPool
 
-from ledger.aggregates.access import Access
-from ledger.aggregates.account import Account, AccountFact
+from ledger.aggregates.account import AccountFact
 from ledger.aggregates.card import Card
+from ledger.aggregates.fact import Event
+from ledger.projections.columns import bigints, blobs, dates, packed, uuids
+from ledger.projections.read_model import Kept, ReadModel, Write, forget_oldest, on
+from ledger.store.kept import FoldedCard, decode_folded, encode
 from ledger.store.lookup import Lookup
 from ledger.store.pages import Connection, Recorded
-
-
-class FoldedCard(msgspec.Struct):
-    """What the row keeps of a card."""
-
-    access: Access
-    account: Account
-    number_last4: str
-    issued_at: datetime
-
-
-_encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(FoldedCard).decode
 
 _LOAD = "select card_id, member_id, version, state from {table} where card_id = any(%b)"
 _STORE = """
@@ -42,6 +30,7 @@ select * from unnest(%b::uuid[], %b::uuid[], %b::bigint[], %b::bigint[], %b::dat
 on conflict (card_id) do update set version = excluded.version, principal = excluded.principal,
     closes_on = excluded.closes_on, state = excluded.state
 """
+_COLUMNS = (uuids, uuids, bigints, bigints, dates, blobs)
 _READ = """
 select p.position, b.card_id, b.member_id, b.version, b.state, business_now() from projections p
 left join balances b on b.card_id = any(%s) where p.name = 'balances'
@@ -50,52 +39,56 @@ left join balances b on b.card_id = any(%s) where p.name = 'balances'
 
 def restored(card_id: UUID, member_id: UUID, version: int, state: bytes) -> Card:
     """The card as the row keeps it."""
-    folded = _decode(state)
-    card = Card.blank(card_id)
-    card.version = version
-    card.member_id, card.number_last4, card.issued_at = member_id, folded.number_last4, folded.issued_at
-    card.access, card.account = folded.access, folded.account
-    return card
+    return decode_folded(state).card(card_id, member_id, version)
 
 
-class Balances:
+class Balances(ReadModel):
     """The writer."""
 
     name = "balances"
 
-    async def apply(self, connection: Connection, events: Sequence[Recorded], table: str) -> None:
+    async def write(self, connection: Connection, events: Sequence[Recorded], table: str, kept: Kept) -> Write | None:
         """Fold the cards' events into their rows."""
         news = [recorded.event for recorded in events if recorded.event.fact.topic.startswith("card.")]
         if not news:
-            return
-        cards = await self._load(connection, list({event.originator_id for event in news}), table)
+            return None
+        await self._load(connection, news, table, kept)
+        changed: dict[UUID, Card] = {}
         for event in news:
-            card = cards.setdefault(event.originator_id, Card.blank(event.originator_id))
-            assert card.version + 1 == event.originator_version, (card.version, event)
-            if isinstance(event.fact, AccountFact):
-                event.fact.apply(card.account, event.at)
-            else:
-                event.fact.evolve(card, event.at)
-            card.version = event.originator_version
-        await self._store(connection, list(cards.values()), table)
+            card = changed.get(event.originator_id)
+            if card is None:
+                card = changed[event.originator_id] = kept.pop(event.originator_id)
+            _fold(card, event)
+        kept.update(changed)
+        forget_oldest(kept)
+        return on(table, _STORE), packed(_COLUMNS, map(_row, changed.values()))
 
-    async def _load(self, connection: Connection, card_ids: list[UUID], table: str) -> dict[UUID, Card]:
-        query = sql.SQL(_LOAD).format(table=sql.Identifier(table))
-        cursor = await connection.cursor(binary=True).execute(query, (card_ids,))
-        return {row[0]: restored(*row) for row in await cursor.fetchall()}
+    async def _load(self, connection: Connection, news: Sequence[Event], table: str, kept: Kept) -> None:
+        """Have the row of every card of these events, blank where its first fact is among them."""
+        missing = []
+        for event in news:
+            if event.originator_id not in kept:
+                kept[event.originator_id] = Card.blank(event.originator_id)
+                if event.originator_version > 1:
+                    missing.append(event.originator_id)
+        if missing:
+            cursor = await connection.cursor(binary=True).execute(on(table, _LOAD), (missing,))
+            kept.update({row[0]: restored(*row) for row in await cursor.fetchall()})
 
-    async def _store(self, connection: Connection, cards: list[Card], table: str) -> None:
-        await connection.execute(
-            sql.SQL(_STORE).format(table=sql.Identifier(table)),
-            (
-                [card.id for card in cards],
-                [card.member_id for card in cards],
-                [card.version for card in cards],
-                [card.account.standing.principal for card in cards],
-                [card.account.closes_on for card in cards],
-                [_encode(FoldedCard(card.access, card.account, card.number_last4, card.issued_at)) for card in cards],
-            ),
-        )
+
+def _fold(card: Card, event: Event) -> None:
+    assert card.version + 1 == event.originator_version, (card.version, event)
+    if isinstance(event.fact, AccountFact):
+        event.fact.apply(card.account, event.at)
+    else:
+        event.fact.evolve(card, event.at)
+    card.version = event.originator_version
+
+
+def _row(card: Card) -> tuple[Any, ...]:
+    account = card.account
+    state = encode(FoldedCard.of(card))
+    return card.id, card.member_id, card.version, account.standing.principal, account.closes_on, state
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ is booked on the business day on which the log took the event; its value date st
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,21 +13,16 @@ from psycopg_pool import AsyncConnectionPool
 
 from ledger.calendar import business_day
 from ledger.postings import ACCOUNTS, RULES, postings, value_date
-from ledger.projections.read_model import add_rows
-from ledger.store.pages import Connection, Recorded
+from ledger.projections.columns import bigints, dates, instants, smallints, uuids, words
+from ledger.projections.read_model import Lines
+from ledger.store.pages import Recorded
 
-_COLUMNS = {
-    "position": "int8",
-    "line": "int2",
-    "card_id": "uuid",
-    "account": "text",
-    "direction": "text",
-    "amount": "int8",
-    "value_date": "date",
-    "booked_on": "date",
-    "recorded_at": "timestamptz",
-    "rules": "int2",
-}
+_STORE = """
+insert into {table} (position, line, card_id, account, direction, amount, value_date, booked_on, recorded_at, rules)
+select * from unnest(%b::bigint[], %b::smallint[], %b::uuid[], %b::text[], %b::text[], %b::bigint[], %b::date[],
+    %b::date[], %b::timestamptz[], %b::smallint[])
+"""
+_COLUMNS = (bigints, smallints, uuids, words, words, bigints, dates, dates, instants, smallints)
 _READ = """
 select p.position, coalesce(r.rows, '[]')::text, r.last_position, r.last_line, r.more
 from projections p left join lateral (
@@ -58,29 +52,22 @@ from projections p left join lateral (
 """
 
 
-class Journal:
+class Journal(Lines):
     """The writer."""
 
     name = "journal"
+    store, columns = _STORE, _COLUMNS
 
-    async def apply(self, connection: Connection, events: Sequence[Recorded], table: str) -> None:
-        """Add the lines of the events."""
-        rows = [row for recorded in events for row in _rows(recorded)]
-        if rows:
-            await add_rows(connection, table, _COLUMNS, rows)
-
-
-def _rows(recorded: Recorded) -> Iterator[tuple[Any, ...]]:
-    event = recorded.event
-    written = postings(event.fact)
-    if not written:
-        return
-    of_value, booked_on = value_date(event.fact), business_day(recorded.recorded_at)
-    for number, posting in enumerate(written):
-        yield (
-            recorded.position, number, event.originator_id, posting.account, posting.direction, posting.amount,
-            of_value, booked_on, recorded.recorded_at, RULES,
-        )  # fmt: skip
+    def rows(self, recorded: Recorded) -> list[tuple[Any, ...]]:
+        event, recorded_at = recorded.event, recorded.recorded_at
+        written = postings(event.fact)
+        if not written:
+            return []
+        of_value, booked_on = value_date(event.fact), business_day(recorded_at)
+        return [
+            (recorded.position, number, event.originator_id, *posting, of_value, booked_on, recorded_at, RULES)
+            for number, posting in enumerate(written)
+        ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,6 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from psycopg import sql
 from psycopg_pool import AsyncConnectionPool
 
 from ledger.aggregates.access import Access
@@ -21,6 +20,8 @@ from ledger.aggregates.card import Card, CardIssued
 from ledger.aggregates.fact import Aggregate, Event
 from ledger.aggregates.member import Member
 from ledger.aggregates.web_login import WebLogin
+from ledger.projections.columns import blobs, packed, uuids, words
+from ledger.projections.read_model import Kept, ReadModel, Write, forget_oldest, on
 from ledger.store.lookup import Lookup
 from ledger.store.pages import Connection, Recorded
 
@@ -30,6 +31,7 @@ insert into {table} as l (subject, kind, member_id, state)
 select * from unnest(%b::uuid[], %b::text[], %b::uuid[], %b::bytea[])
 on conflict (subject) do update set state = excluded.state
 """
+_COLUMNS = (uuids, words, uuids, blobs)
 _READ = """
 select p.position, business_now(), c.subject, c.member_id, c.state, m.state from projections p
 left join lockouts c on c.subject = any(%b) and c.kind = 'card'
@@ -44,43 +46,43 @@ _decode_access = msgspec.json.Decoder(Access).decode
 _decode_web = msgspec.json.Decoder(WebLogin).decode
 
 
-class Lockouts:
+class Lockouts(ReadModel):
     """The writer."""
 
     name = "lockouts"
 
-    async def apply(self, connection: Connection, events: Sequence[Recorded], table: str) -> None:
+    async def write(self, connection: Connection, events: Sequence[Recorded], table: str, kept: Kept) -> Write | None:
         """Fold what says who may use a card or log in."""
         news = [r.event for r in events if type(r.event.fact).__module__ in _MODULES or r.event.originator_version == 1]
         news = [event for event in news if event.fact.topic.startswith(("card.", "member."))]
         if not news:
-            return
-        folded = await self._load(connection, list({event.originator_id for event in news}), table)
+            return None
+        await self._load(connection, list({event.originator_id for event in news} - kept.keys()), table, kept)
+        changed: dict[UUID, Card | Member] = {}
         for event in news:
-            folded[event.originator_id] = _fold(folded.get(event.originator_id), event)
-        rows = list(folded.values())
-        await connection.execute(
-            sql.SQL(_STORE).format(table=sql.Identifier(table)),
-            (
-                [row.id for row in rows],
-                ["card" if isinstance(row, Card) else "member" for row in rows],
-                [row.member_id if isinstance(row, Card) else row.id for row in rows],
-                [_encode(row.access if isinstance(row, Card) else row.web) for row in rows],
-            ),
-        )
+            stream = event.originator_id
+            changed[stream] = _fold(changed.get(stream) or kept.pop(stream, None), event)
+        kept.update(changed)
+        forget_oldest(kept)
+        return on(table, _STORE), packed(_COLUMNS, map(_row, changed.values()))
 
-    async def _load(self, connection: Connection, subjects: list[UUID], table: str) -> dict[UUID, Card | Member]:
-        query = sql.SQL(_LOAD).format(table=sql.Identifier(table))
-        cursor = await connection.cursor(binary=True).execute(query, (subjects,))
-        loaded: dict[UUID, Card | Member] = {}
+    async def _load(self, connection: Connection, subjects: list[UUID], table: str, kept: Kept) -> None:
+        if not subjects:
+            return
+        cursor = await connection.cursor(binary=True).execute(on(table, _LOAD), (subjects,))
         for subject, kind, member_id, state in await cursor.fetchall():
             if kind == "card":
-                card = loaded[subject] = Card.blank(subject)
+                card = kept[subject] = Card.blank(subject)
                 card.member_id, card.access = member_id, _decode_access(state)
             else:
-                member = loaded[subject] = Member.blank(subject)
+                member = kept[subject] = Member.blank(subject)
                 member.web = _decode_web(state)
-        return loaded
+
+
+def _row(folded: Card | Member) -> tuple[Any, ...]:
+    if isinstance(folded, Card):
+        return folded.id, "card", folded.member_id, _encode(folded.access)
+    return folded.id, "member", folded.id, _encode(folded.web)
 
 
 def _fold(row: Aggregate | None, event: Event) -> Card | Member:

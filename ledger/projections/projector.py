@@ -1,7 +1,7 @@
-"""The projector: follows the log in order and applies it to the read models, a page in one transaction.
+"""The projector: follows the log in order and applies it to the read models, a page in one statement.
 
-What must stay true: rows and position of a page commit together; a poison event stops its own read model alone, with
-the reason on record, and nothing is skipped; a lost connection is no poison. One projector leads, others stand by.
+What must stay true: rows and position of a page commit together, and nothing is skipped. One projector leads, others
+stand by. Rows are kept in memory only between two pages that nobody came between.
 """
 
 from __future__ import annotations
@@ -9,24 +9,29 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 import psycopg
 import structlog
 
-from ledger.faults import kind_and_place
+from ledger.meters import ProjectorMeters
 from ledger.projections.balances import Balances
 from ledger.projections.journal import Journal
 from ledger.projections.lockouts import Lockouts
-from ledger.projections.read_model import ReadModel
+from ledger.projections.poison import MOVE, take_apart
+from ledger.projections.read_model import Kept, ReadModel
 from ledger.projections.transactions import Transactions
 from ledger.store.housekeeping import EVERY_SECONDS, sweep
-from ledger.store.mapper import MapperDeserialisationError
-from ledger.store.pages import PAGE, Connection, Recorded, page_after
+from ledger.store.pages import Connection, Recorded, recorded_rows
 
 log = structlog.get_logger(__name__)
 
 READ_MODELS: tuple[ReadModel, ...] = (Balances(), Transactions(), Lockouts(), Journal())
+PAGE = 256
+"""Events; what the event loop is kept from other work for is a page."""
 POLL_SECONDS = 1.0
 BREATH_SECONDS = 0.01
 """Between pages that were not full; it bounds what a busy log adds to the wait of a read."""
@@ -36,16 +41,29 @@ _SETTINGS = (
     "-c lock_timeout=10s -c statement_timeout=60s -c idle_in_transaction_session_timeout=10s"
     # What a crash of the server takes back, rows and position together, is read from the log again.
     " -c synchronous_commit=off"
+    # Statements are few and go by keys: planned once, and never over what an empty table looks like.
+    " -c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_sort=off"
+    " -c max_parallel_workers_per_gather=0"
 )
-_MOVE = """
-with moved as (
-    update projections p set position = m.position, updated_at = clock_timestamp()
-    from unnest(%b::text[], %b::bigint[]) m (name, position) where p.name = m.name
-) select pg_notify('ledger_projected', %b)
+# Where the read models stand comes first, with neither stream nor bytes; then the events after the one furthest behind.
+_NEXT = """
+with p as materialized (
+    select name, position, built from projections where state = 'following' and name = any(%b::text[])
+)
+select position, null::timestamptz, null::uuid, built, name, null::bytea from p
+union all (
+    select notification_id, recorded_at, originator_id, originator_version, topic, state from ledger_events
+    where notification_id > (select min(position) from p) order by notification_id limit %b
+)
 """
 
 
-Apply = Callable[[Connection, ReadModel, Sequence[Recorded]], Awaitable[bool]]
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the table of a read model stands; another build of it may hold other rows at the same position."""
+
+    position: int
+    built: int
 
 
 class Projector:
@@ -54,8 +72,10 @@ class Projector:
     def __init__(self, dsn: str, read_models: Sequence[ReadModel] = READ_MODELS) -> None:
         self._dsn = dsn
         self._read_models = {model.name: model for model in read_models}
+        self._kept: dict[tuple[str, Place], Kept] = {}
         self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
+        self.meters = ProjectorMeters()
 
     def stop(self) -> None:
         """End after the page that is being applied."""
@@ -63,16 +83,22 @@ class Projector:
         self._wake.set()
 
     async def run(self) -> None:
-        """Lead or stand by, until stopped."""
+        """Lead or stand by, until stopped. The loss of the database is told once, and so is its return."""
+        lost = False
         while not self._stopping.is_set():
             try:
                 async with await self._connect() as connection:
+                    if lost:
+                        log.info("projector.connected-again")
+                    lost = False
                     if await self._lead(connection):
                         await self._follow(connection)
                     else:
                         await self._pause(POLL_SECONDS)
-            except psycopg.OperationalError as lost:
-                log.warning("projector.connection-lost", sqlstate=lost.sqlstate)
+            except psycopg.OperationalError as fault:
+                if not lost:
+                    log.warning("projector.connection-lost", sqlstate=fault.sqlstate)
+                lost = True
                 await self._pause(_RETRY_SECONDS)
 
     async def _connect(self) -> Connection:
@@ -100,7 +126,7 @@ class Projector:
                     await sweep(connection)
                     swept_at = time.monotonic()
                 self._wake.clear()
-                applied = await self.step(connection)
+                applied = await self.meters.page(self.step(connection))
                 if 0 < applied < PAGE:
                     # What is committed meanwhile shares the next page: a page of one act costs as much as the act.
                     await self._pause(BREATH_SECONDS)
@@ -127,99 +153,52 @@ class Projector:
     async def step(self, connection: Connection) -> int:
         """Apply the next page to every read model that follows; how many events it held."""
         try:
-            return await self._take_page(connection, self._apply_unguarded)
+            return await self._take_page(connection)
         except psycopg.OperationalError:
             raise
         except Exception:  # noqa: BLE001  # some read model is at fault: each by itself will tell which
-            return await self._take_page(connection, self._apply)
+            return await take_apart(connection, self._read_models)
 
-    async def _take_page(self, connection: Connection, apply: Apply) -> int:
-        async with connection.transaction():
-            # Locked, so that a rebuild that changes a table over is either before this page or after it.
-            cursor = await connection.execute(
-                "select name, position from projections where state = 'following' order by name for update"
-            )
-            positions = {name: position for name, position in await cursor.fetchall() if name in self._read_models}
-            if not positions:
-                return 0
-            events = await self._next_page(connection, positions)
-            if not events:
-                return 0
-            moved = {}
-            for name, position in positions.items():
-                news = events if position < events[0].position else [e for e in events if e.position > position]
-                if news and await apply(connection, self._read_models[name], news):
-                    moved[name] = news[-1].position
-            told = " ".join(f"{name}:{position}" for name, position in moved.items())
-            await connection.execute(_MOVE, (list(moved), list(moved.values()), told))
+    async def _take_page(self, connection: Connection) -> int:
+        cursor = await connection.cursor(binary=True).execute(_NEXT, (list(self._read_models), PAGE))
+        rows = await cursor.fetchall()
+        places = {row[4]: Place(row[0], row[3]) for row in rows if row[2] is None}
+        events = recorded_rows(rows[len(places) :])
+        if events:
+            # What is kept is put back after the commit alone.
+            kept, self._kept = self._kept, {}
+            self._kept = await self._write(connection, events, places, kept)
         return len(events)
 
-    async def _next_page(self, connection: Connection, positions: dict[str, int]) -> list[Recorded]:
-        try:
-            return await page_after(connection, min(positions.values()))
-        except MapperDeserialisationError:
-            return await self._readable(connection, positions)
+    async def _write(
+        self,
+        connection: Connection,
+        events: Sequence[Recorded],
+        places: dict[str, Place],
+        kept: dict[tuple[str, Place], Kept],
+    ) -> dict[tuple[str, Place], Kept]:
+        """Write the rows and move the positions; what is kept from then on."""
+        queries: list[bytes] = []
+        arguments: list[Any] = []
+        after: dict[tuple[str, Place], Kept] = {}
+        for name, place in places.items():
+            folded = kept.get((name, place), {})
+            news = events if place.position < events[0].position else [e for e in events if e.position > place.position]
+            write = await self._read_models[name].write(connection, news, name, folded) if news else None
+            if write is not None:
+                queries.append(write[0])
+                arguments += write[1]
+            after[name, Place(max(place.position, events[-1].position), place.built)] = folded
+        moves = [(name, at.position, at.built, max(at.position, events[-1].position)) for name, at in places.items()]
+        await connection.execute(_in_one(*queries), (*arguments, *map(list, zip(*moves, strict=True))))
+        return after
 
-    @staticmethod
-    async def _apply_unguarded(connection: Connection, model: ReadModel, events: Sequence[Recorded]) -> bool:
-        """Apply the events without the two round trips of a savepoint: a page with a poison event is taken again."""
-        await model.apply(connection, events, model.name)
-        return True
 
-    async def _apply(self, connection: Connection, model: ReadModel, events: Sequence[Recorded]) -> bool:
-        """Apply the events inside a savepoint; False when the read model was stopped at a poison event."""
-        try:
-            async with connection.transaction():
-                await model.apply(connection, events, model.name)
-        except psycopg.OperationalError:
-            raise
-        except Exception as error:  # noqa: BLE001  # whatever an event does to a read model stops that one alone
-            await self._stop_at_poison(connection, model, events, error)
-            return False
-        return True
-
-    async def _stop_at_poison(
-        self, connection: Connection, model: ReadModel, events: Sequence[Recorded], error: Exception
-    ) -> None:
-        """Apply what is before the poison event and leave the read model there, with the reason."""
-        if len(events) > 1:
-            half = len(events) // 2
-            if await self._apply(connection, model, events[:half]):
-                await self._move(connection, model.name, events[half - 1].position)
-                if await self._apply(connection, model, events[half:]):
-                    await self._move(connection, model.name, events[-1].position)
-            return
-        poison = events[0]
-        await self._fail(connection, model.name, poison.position, poison.event.fact.topic, error)
-
-    async def _fail(self, connection: Connection, name: str, position: int, topic: str, error: Exception) -> None:
-        log.error("projector.poison", read_model=name, position=position, topic=topic, **kind_and_place(error))
-        await connection.execute(
-            "update projections set state = 'failed', failed_position = %s, failed_type = %s, failed_error = %s,"
-            " updated_at = clock_timestamp() where name = %s",
-            (position, topic, type(error).__name__, name),
-        )
-
-    @staticmethod
-    async def _move(connection: Connection, name: str, position: int) -> None:
-        await connection.execute(
-            "update projections set position = %s, updated_at = clock_timestamp() where name = %s", (position, name)
-        )
-
-    async def _readable(self, connection: Connection, positions: dict[str, int]) -> list[Recorded]:
-        """The events before one that cannot be read at all; where it is the next one, every read model stops there."""
-        behind = min(positions.values())
-        events: list[Recorded] = []
-        while True:
-            try:
-                following = await page_after(connection, events[-1].position if events else behind, 1)
-            except MapperDeserialisationError as error:
-                if not events:
-                    for name, position in positions.items():
-                        if position == behind:
-                            await self._fail(connection, name, behind + 1, "unreadable", error)
-                return events
-            events.extend(following)
+@cache
+def _in_one(*queries: bytes) -> bytes:
+    """One statement that moves the positions and then, still before anybody sees them, runs the queries."""
+    parts = [b"write_" + str(number).encode() + b" as (" + query + b")" for number, query in enumerate(queries)]
+    return (b"with " + b", ".join(parts) + b" " if parts else b"") + MOVE
 
 
 async def run(dsn: str) -> None:

@@ -5,12 +5,12 @@ What must stay true: readers see the old rows or the new ones, never a half; not
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from psycopg import sql
 
-from ledger.projections.read_model import ReadModel
+from ledger.projections.read_model import Kept, ReadModel
 from ledger.store.pages import Connection, Recorded, page_after
 
 _DIGEST = "select coalesce(sum(hashtextextended(t::text, 0)::numeric), 0), count(*) from {table} t"
@@ -32,13 +32,19 @@ async def rebuild(connection: Connection, model: ReadModel, told: Callable[[int]
     await connection.execute(
         sql.SQL("create table {} (like {} including all)").format(sql.Identifier(fresh), sql.Identifier(model.name))
     )
-    position = 0
+    position, kept = 0, Kept()
     while events := await _next_page(connection, model.name, position):
         async with connection.transaction():
-            await model.apply(connection, events, fresh)
+            await _write(connection, model, events, fresh, kept)
         position = events[-1].position
         told(position)
-    return await _switch(connection, model, fresh, position)
+    return await _switch(connection, model, fresh, position, kept)
+
+
+async def _write(connection: Connection, model: ReadModel, events: Sequence[Recorded], table: str, kept: Kept) -> None:
+    write = await model.write(connection, events, table, kept)
+    if write is not None:
+        await connection.execute(*write)
 
 
 async def _next_page(connection: Connection, name: str, position: int) -> list[Recorded]:
@@ -60,12 +66,15 @@ async def _standing(connection: Connection, name: str) -> tuple[int, str] | None
     return row
 
 
-async def _switch(connection: Connection, model: ReadModel, fresh: str, position: int) -> Rebuilt:
+async def _switch(connection: Connection, model: ReadModel, fresh: str, position: int, kept: Kept) -> Rebuilt:
     """Catch up under the row that every page of the projector moves, compare, and change the tables over."""
     async with connection.transaction():
+        # A page of the projector takes its locks in this order, too: tables, then positions.
+        table = sql.Identifier(model.name)
+        await connection.execute(sql.SQL("lock table {} in share row exclusive mode").format(table))
         await connection.execute("select from projections where name = %s for update", (model.name,))
         while events := await _next_page(connection, model.name, position):
-            await model.apply(connection, events, fresh)
+            await _write(connection, model, events, fresh, kept)
             position = events[-1].position
         live = await _standing(connection, model.name)
         old, new = await _digest(connection, model.name), await _digest(connection, fresh)
@@ -75,8 +84,8 @@ async def _switch(connection: Connection, model: ReadModel, fresh: str, position
         )
         await connection.execute(
             "insert into projections (name, position) values (%s, %s) on conflict (name) do update"
-            " set position = excluded.position, state = 'following', failed_position = null, failed_type = null,"
-            " failed_error = null, updated_at = clock_timestamp()",
+            " set position = excluded.position, built = projections.built + 1, state = 'following',"
+            " failed_position = null, failed_type = null, failed_error = null, updated_at = clock_timestamp()",
             (model.name, position),
         )
     return Rebuilt(position, new[1], old == new and live == (position, "following"))

@@ -5,72 +5,71 @@ What must stay true: a row never changes. A reversal and a revision are rows of 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from functools import singledispatch
-from typing import Any
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, NamedTuple
 from uuid import UUID, uuid5
 
+import msgspec
 from psycopg_pool import AsyncConnectionPool
 
 from ledger.aggregates.advances import AdvanceConfirmed, AdvanceReversed
 from ledger.aggregates.fact import Fact
 from ledger.aggregates.repayments import RefundSent, RepaymentMade, RepaymentReversed
 from ledger.aggregates.restatement import AllocationRevised
-from ledger.projections.read_model import add_rows
+from ledger.projections.columns import bigints, dates, instants, packed, smallints, texts, uuids, words
+from ledger.projections.read_model import Lines
 from ledger.repayment import Allocation
-from ledger.store.pages import Connection, Recorded
+from ledger.store.lookup import Lookup
+from ledger.store.pages import Recorded
 
 KINDS = ("advance", "advance-reversal", "repayment", "repayment-reversal", "fee", "refund", "revision")
 
-_COLUMNS = {
-    "card_id": "uuid",
-    "position": "int8",
-    "line": "int2",
-    "transaction_id": "uuid",
-    "kind": "text",
-    "amount": "int8",
-    "direction": "text",
-    "allocation": "jsonb",
-    "principal_before": "int8",
-    "principal_after": "int8",
-    "method": "text",
-    "value_date": "date",
-    "recorded_at": "timestamptz",
-    "reverses": "uuid",
-    "revises": "jsonb",
-    "caused_by": "uuid",
-}
-# PostgreSQL builds the page: the rows leave it as the JSON that clients read.
-_READ = """
-select p.position, coalesce(r.rows, '[]')::text, r.last_position, r.last_line, r.more
-from projections p left join lateral (
-    select json_agg(t.body order by t.n) filter (where t.n <= %(limit)s) as rows, count(*) > %(limit)s as more,
-        min(t.position) filter (where t.n = %(limit)s) as last_position,
-        min(t.line) filter (where t.n = %(limit)s) as last_line
-    from (
-        select x.position, x.line, row_number() over (order by x.position desc, x.line desc) as n,
-            json_strip_nulls(json_build_object(
-            'transaction_id', x.transaction_id, 'kind', x.kind, 'amount', x.amount, 'direction', x.direction,
-            'allocation', x.allocation, 'principal_before', x.principal_before, 'principal_after', x.principal_after,
-            'method', x.method, 'value_date', x.value_date,
-            'recorded_at', to_char(x.recorded_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
-            'position', x.position, 'reverses', x.reverses, 'revises', x.revises, 'caused_by', x.caused_by)) as body
-        from transactions x
-        where x.card_id = %(card)s and (x.position, x.line) < (%(position)s::bigint, %(line)s::smallint)
-          and x.position <= %(as_of)s
-          and (%(kind)s::text is null or x.kind = %(kind)s)
-          and (%(since)s::date is null or x.value_date >= %(since)s)
-          and (%(until)s::date is null or x.value_date <= %(until)s)
-        order by x.position desc, x.line desc limit %(limit)s + 1
-    ) t
-) r on true where p.name = 'transactions'
+_STORE = """
+insert into {table} (card_id, position, line, transaction_id, kind, amount, direction, allocation, principal_before,
+    principal_after, method, value_date, recorded_at, reverses, revises, caused_by)
+select card_id, position, line, transaction_id, kind, amount, direction, allocation::jsonb, principal_before,
+    principal_after, method, value_date, recorded_at, reverses, revises::jsonb, caused_by
+from unnest(%b::uuid[], %b::bigint[], %b::smallint[], %b::uuid[], %b::text[], %b::bigint[], %b::text[], %b::text[],
+    %b::bigint[], %b::bigint[], %b::text[], %b::date[], %b::timestamptz[], %b::uuid[], %b::text[], %b::uuid[])
+    r (card_id, position, line, transaction_id, kind, amount, direction, allocation, principal_before,
+    principal_after, method, value_date, recorded_at, reverses, revises, caused_by)
 """
+_COLUMNS = (
+    uuids, bigints, smallints, uuids, words, bigints, words,
+    texts, bigints, bigints, words, dates, instants, uuids, texts, uuids,
+)  # fmt: skip
+# Pages that are asked for together come out of one statement; a page reads one row more than it shows.
+_READ = """
+select w.number, p.position, x.position, x.line, x.transaction_id, x.kind, x.amount, x.direction, x.allocation,
+    x.principal_before, x.principal_after, x.method, x.value_date, x.recorded_at, x.reverses, x.revises, x.caused_by
+from projections p cross join unnest(%b::bigint[], %b::uuid[], %b::bigint[], %b::smallint[], %b::bigint[], %b::text[],
+    %b::date[], %b::date[], %b::bigint[]) w (number, card, position, line, as_of, kind, since, until, at_most)
+left join lateral (
+    select t.position, t.line, t.transaction_id::text, t.kind, t.amount, t.direction, t.allocation::text,
+        t.principal_before, t.principal_after, t.method, t.value_date, t.recorded_at at time zone 'UTC' as recorded_at,
+        t.reverses::text, t.revises::text, t.caused_by::text
+    from transactions t
+    where t.card_id = w.card and (t.position, t.line) < (w.position, w.line) and t.position <= w.as_of
+      and (w.kind is null or t.kind = w.kind)
+      and (w.since is null or t.value_date >= w.since) and (w.until is null or t.value_date <= w.until)
+    order by t.position desc, t.line desc limit w.at_most
+) x on true where p.name = 'transactions'
+order by w.number, x.position desc, x.line desc
+"""
+PAGES_TOGETHER = 32
+_TOP = 2**62
+_ASKED = (bigints, uuids, bigints, smallints, bigints, words, dates, dates, bigints)
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+_encode = msgspec.json.Encoder().encode
+
+
+class Line(NamedTuple):
     """A movement, as a fact tells it; where and when it stands is the event's."""
 
     transaction_id: UUID
@@ -174,44 +173,78 @@ def _(fact: AllocationRevised) -> Iterator[Line]:
     )
 
 
-class Transactions:
+class Transactions(Lines):
     """The writer."""
 
     name = "transactions"
+    store, columns = _STORE, _COLUMNS
 
-    async def apply(self, connection: Connection, events: Sequence[Recorded], table: str) -> None:
-        """Add the rows of the events."""
-        rows = [_row(recorded, number, line) for recorded in events for number, line in _numbered(recorded)]
-        if rows:
-            await add_rows(connection, table, _COLUMNS, rows)
+    def rows(self, recorded: Recorded) -> list[tuple[Any, ...]]:
+        told = lines.registry.get(type(recorded.event.fact))  # most facts, and so the whole log, are told apart at once
+        if told is None:
+            return []
+        return [_row(recorded, number, line) for number, line in enumerate(told(recorded.event.fact))]
 
 
-def _numbered(recorded: Recorded) -> Iterator[tuple[int, Line]]:
-    return enumerate(lines(recorded.event.fact))
+def _json(value: object) -> bytes | None:
+    return None if value is None else _encode(value)
 
 
 def _row(recorded: Recorded, number: int, line: Line) -> tuple[Any, ...]:
+    transaction_id, kind, amount, direction, allocation, before, after, method, day, reverses, revises, caused_by = line
     return (
-        recorded.event.originator_id, recorded.position, number, line.transaction_id, line.kind, line.amount,
-        line.direction, line.allocation, line.principal_before, line.principal_after, line.method,
-        line.value_date, recorded.recorded_at, line.reverses, line.revises, line.caused_by,
+        recorded.event.originator_id, recorded.position, number, transaction_id, kind, amount, direction,
+        _json(allocation), before, after, method, day, recorded.recorded_at, reverses, _json(revises), caused_by,
     )  # fmt: skip
+
+
+class _Told(msgspec.Struct, omit_defaults=True):
+    """A row as clients read it; what is null is left out."""
+
+    transaction_id: str
+    kind: str
+    amount: int
+    direction: str
+    allocation: msgspec.Raw | None = None
+    principal_before: int | None = None
+    principal_after: int | None = None
+    method: str | None = None
+    value_date: date | None = None
+    recorded_at: str | None = None
+    position: int | None = None
+    reverses: str | None = None
+    revises: msgspec.Raw | None = None
+    caused_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class TransactionPage:
-    """Rows as JSON text, newest first; `last` is where the next page begins."""
+    """Rows as JSON, newest first; `last` is where the next page begins."""
 
     position: int
-    rows: str
+    rows: bytes
     last: tuple[int, int] | None
 
 
+class _Wanted(NamedTuple):
+    """A page: the newest `limit` rows that come before (position, line); value dates are inclusive."""
+
+    card_id: UUID
+    position: int
+    line: int
+    as_of: int
+    kind: str | None
+    since: date | None
+    until: date | None
+    limit: int
+
+
 class TransactionReader:
-    """Pages of a card's transactions, by the primary key alone."""
+    """Pages of a card's transactions, by the primary key alone; those that are asked for together share a query."""
 
     def __init__(self, pool: AsyncConnectionPool[Any]) -> None:
         self._pool = pool
+        self._pages: Lookup[_Wanted, TransactionPage] = Lookup(self._fetch, keys_max=PAGES_TOGETHER)
 
     async def page(
         self,
@@ -225,21 +258,35 @@ class TransactionReader:
         limit: int,
     ) -> TransactionPage:
         """The newest `limit` rows that come before (position, line); value dates are inclusive."""
-        top = 2**62
-        position, line = before or (top, 0)
-        wanted = {
-            "card": card_id,
-            "position": position,
-            "line": line,
-            "as_of": top if as_of is None else as_of,
-            "kind": kind,
-            "since": since,
-            "until": until,
-            "limit": limit,
-        }
+        position, line = before or (_TOP, 0)
+        last = _TOP if as_of is None else as_of
+        page = await self._pages.get(_Wanted(card_id, position, line, last, kind, since, until, limit))
+        return page or TransactionPage(0, b"[]", None)
+
+    async def _fetch(self, pages: Sequence[_Wanted]) -> Mapping[_Wanted, TransactionPage]:
+        asked = packed(_ASKED, [(number, *page[:-1], page.limit + 1) for number, page in enumerate(pages)])
         async with self._pool.connection() as connection:
-            row = await (await connection.cursor().execute(_READ, wanted)).fetchone()
-        if row is None:
-            return TransactionPage(0, "[]", None)
-        reached, rows, last_position, last_line, more = row
-        return TransactionPage(reached, rows, (last_position, last_line) if more else None)
+            found = await (await connection.cursor(binary=True).execute(_READ, asked)).fetchall()
+        return {pages[number]: _page(list(rows), pages[number].limit) for number, rows in groupby(found, itemgetter(0))}
+
+
+def _page(found: list[tuple[Any, ...]], limit: int) -> TransactionPage:
+    """The page of rows that begin with its number and the reached position; a row of nulls where it is empty."""
+    reached, rows = found[0][1], [row[2:] for row in found[:limit] if row[2] is not None]
+    last = rows[-1][:2] if len(found) > limit else None
+    return TransactionPage(reached, _encode([_told(*row) for row in rows]), last)
+
+
+def _told(
+    position: int, _line: int, transaction_id: str, kind: str, amount: int, direction: str, allocation: str | None,
+    before: int | None, after: int | None, method: str | None, value_date: date, recorded_at: datetime,
+    reverses: str | None, revises: str | None, caused_by: str | None,
+) -> _Told:  # fmt: skip
+    return _Told(
+        transaction_id, kind, amount, direction, _raw(allocation), before, after, method, value_date,
+        recorded_at.isoformat(timespec="microseconds") + "Z", position, reverses, _raw(revises), caused_by,
+    )  # fmt: skip
+
+
+def _raw(json: str | None) -> msgspec.Raw | None:
+    return None if json is None else msgspec.Raw(json.encode())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -10,13 +12,23 @@ from uuid import UUID
 import msgspec
 from psycopg.types.json import Jsonb
 
+from ledger.store.kept import KeptState
+
 RECORD = """
-select act, clash, last_position from record_acts(
-    %b, %b::int, %b, %b::uuid[], %b::bigint[], %b::int[], %b::uuid[], %b::boolean[],
+select head, clashes from record_acts(
+    %b, %b, %b::uuid[], %b::bigint[], %b::int[], %b::uuid[], %b::boolean[],
     %b::int[], %b::uuid[], %b::bigint[], %b::text[], %b::bytea[],
-    %b::int[], %b::text[], %b::text[], %b::bytea[], %b::text[], %b::bytea[], %b)
+    %b::int[], %b::bigint[], %b::text[], %b::text[], %b::bytea[], %b::text[], %b::bytea[], %b)
 """
 """Arrays go in binary: as text, each element of each is quoted in Python."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one act: its clash, or the position of its last event."""
+
+    clash: str | None
+    position: int
 
 
 @dataclass(slots=True)
@@ -34,12 +46,15 @@ class Batch:
     event_topics: list[str] = field(default_factory=list)
     event_states: list[bytes] = field(default_factory=list)
     key_acts: list[int] = field(default_factory=list)
+    key_events: list[int] = field(default_factory=list)
+    """For each key, the events of the batch up to its act."""
     key_subjects: list[str] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
     fingerprints: list[bytes] = field(default_factory=list)
     refusals: list[str | None] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
     rows: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    kept: dict[UUID, tuple[int, KeptState]] = field(default_factory=dict)
 
     def look(self, stream: UUID, version: int) -> None:
         """The batch was decided with the stream at this version; the first word on a stream counts."""
@@ -56,7 +71,9 @@ class Batch:
         self.event_states.append(state)
 
     def add_key(self, act: int, subject: str, key: str, fingerprint: bytes, refusal: str | None, body: bytes) -> None:
+        """The answer under the act's key; the events of the act come before it."""
         self.key_acts.append(act)
+        self.key_events.append(len(self.event_acts))
         self.key_subjects.append(subject)
         self.keys.append(key)
         self.fingerprints.append(fingerprint)
@@ -69,13 +86,30 @@ class Batch:
         plain = {name: "\\x" + value.hex() if isinstance(value, bytes) else value for name, value in row.items()}
         self.rows.setdefault(table, []).append({"act": act, **plain})
 
+    def keep(self, act: int, state: KeptState) -> None:
+        """A state that is kept if the act stands; of one stream, the last one counts."""
+        self.kept[state.stream] = act, state
+
     def arguments(self) -> tuple[Any, ...]:
         """The arguments of `RECORD`."""
         touched = list(self.touches)
         return (
-            self.batch_id, self.acts, self.clock_offset, list(self.streams), list(self.streams.values()),
+            self.batch_id, self.clock_offset, list(self.streams), list(self.streams.values()),
             [act for act, _ in touched], [stream for _, stream in touched], list(self.touches.values()),
             self.event_acts, self.event_streams, self.event_versions, self.event_topics, self.event_states,
-            self.key_acts, self.key_subjects, self.keys, self.fingerprints, self.refusals, self.bodies,
+            self.key_acts, self.key_events, self.key_subjects, self.keys, self.fingerprints, self.refusals, self.bodies,
             Jsonb(self.rows, dumps=msgspec.json.encode) if self.rows else None,
         )  # fmt: skip
+
+    def outcomes(self, head: int | None, clashes: Mapping[str, str] | None) -> list[Outcome]:
+        """What `record_acts` answered, act by act; without a head the clock was moved and nothing is written."""
+        if head is None:
+            return [Outcome("clock", 0)] * self.acts
+        found: list[Outcome] = []
+        events = Counter(self.event_acts)
+        for act in range(1, self.acts + 1):
+            clash = clashes.get(str(act)) if clashes else None
+            if clash is None:
+                head += events[act]
+            found.append(Outcome(clash, head))
+        return found

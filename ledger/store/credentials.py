@@ -15,9 +15,15 @@ from uuid import UUID
 from argon2 import PasswordHasher
 from argon2.exceptions import VerificationError
 from argon2.low_level import Type
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from ledger.faults import Damaged
 from ledger.store.keys import Keyring
+
+
+class VerifierDamaged(Damaged):
+    """A verifier does not open: its row was changed or moved, or its key is not in the key file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +68,13 @@ class CredentialVault:
         return {"owner": owner, "kind": kind, "generation": generation, "key_id": key_id, "verifier": sealed}
 
     def matches(self, owner: UUID, kind: str, verifier: Verifier, secret: str) -> bool:
-        """Whether the secret is the one that the verifier was made of."""
-        cipher = AESGCM(self._keys.secret("verifier", verifier.key_id))
-        nonce, sealed = verifier.sealed[:12], verifier.sealed[12:]
-        encoded = cipher.decrypt(nonce, sealed, _bound_to(owner, kind, verifier.generation)).decode()
+        """Whether the secret is the one that the verifier was made of; raises VerifierDamaged."""
+        try:
+            cipher = AESGCM(self._keys.secret("verifier", verifier.key_id))
+            nonce, sealed = verifier.sealed[:12], verifier.sealed[12:]
+            encoded = cipher.decrypt(nonce, sealed, _bound_to(owner, kind, verifier.generation)).decode()
+        except (InvalidTag, KeyError, ValueError, OverflowError):  # none of them says of which row
+            raise VerifierDamaged(verifier=kind, owner=str(owner)) from None
         peppered = self._peppered(owner, kind, verifier.generation, verifier.key_id, secret)
         try:
             return self._hashers[kind].verify(encoded, peppered)

@@ -22,10 +22,11 @@ _KEYS_KEPT = 10_000
 
 @dataclass(frozen=True, slots=True)
 class CardEntry:
-    """A card and its member."""
+    """A card, its member, and the blind index of its number."""
 
     card_id: UUID
     member_id: UUID
+    number_index: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +61,12 @@ class Directory:
 
     async def card_by_number(self, card_number: str) -> CardEntry | None:
         index = self.keys.index("card-number", card_number)
-        row = await self._one("select card_id, member_id from cards where number_index = %s", index)
-        return CardEntry(*row) if row else None
+        row = await self._one("select card_id, member_id, number_index from cards where number_index = %s", index)
+        return CardEntry(row[0], row[1], bytes(row[2])) if row else None
 
     async def card(self, card_id: UUID) -> CardEntry | None:
-        row = await self._one("select card_id, member_id from cards where card_id = %s", card_id)
-        return CardEntry(*row) if row else None
+        row = await self._one("select card_id, member_id, number_index from cards where card_id = %s", card_id)
+        return CardEntry(row[0], row[1], bytes(row[2])) if row else None
 
     async def latest_card(self, member_id: UUID) -> UUID | None:
         """The member's card that is not closed, or else one that was closed."""

@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from typing import TypeVar
 from uuid import UUID, uuid4
 
+from ledger.meters import HashMeters
 from ledger.refusals import Busy
 from ledger.store.credentials import CredentialVault
 
@@ -31,6 +32,7 @@ class HashRoom:
         self._inside = 0
         self._turns: dict[UUID, tuple[asyncio.Lock, int]] = {}
         self.seconds_per_hash = 0.05
+        self.meters = HashMeters()
 
     def calibrate(self) -> float:
         """Time a few hashes; seconds per hash of a PIN."""
@@ -50,14 +52,16 @@ class HashRoom:
 
         Raises Busy when the wait would be too long; an unknown identifier (None) waits for nobody.
         """
-        place = owner or uuid4()
+        place, asked = owner or uuid4(), time.perf_counter()
         lock, waiting = self._turns.get(place, (asyncio.Lock(), 0))
         self._turns[place] = (lock, waiting + 1)
         try:
             try:
                 await asyncio.wait_for(lock.acquire(), self._wait_max + self.seconds_per_hash)
             except TimeoutError:
+                self.meters.busy += 1
                 raise Busy(retry_after=1) from None
+            self.meters.turn_seconds.add(time.perf_counter() - asked)
             try:
                 yield
             finally:
@@ -72,9 +76,15 @@ class HashRoom:
     async def run(self, work: Callable[[], T]) -> T:
         """Do one hash's work on a thread; raises Busy when those before it would take too long."""
         if self._inside * self.seconds_per_hash / self._threads > self._wait_max:
+            self.meters.busy += 1
             raise Busy(retry_after=1)
         self._inside += 1
+        asked = time.perf_counter()
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+            began, done = await asyncio.get_running_loop().run_in_executor(
+                self._executor, lambda: (time.perf_counter(), work())
+            )
+            self.meters.thread_seconds.add(began - asked)
+            return done
         finally:
             self._inside -= 1

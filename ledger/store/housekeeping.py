@@ -18,7 +18,13 @@ _SWEEPS = (
     "delete from recorded_batches where recorded_at < business_now() - interval '1 day'",
     "delete from sessions where least(idle_until, ends) < business_now() - interval '1 day'",
     "delete from reset_tokens where expires < business_now()",
-    "delete from unknown_numbers where since < business_now() - interval '1 hour'",
+    # The box of a mail that nobody sent: its token is dead by then, and so is the mail.
+    "update outbox o set box = null where kind = 'password-reset' and box is not null"
+    " and written_at < business_now() - interval '1 day'"
+    " and not exists (select from reset_tokens t where t.member_id = o.member_id)",
+    # Whoever is being counted now is not waited for: two that wait for each other would both fail.
+    "delete from unknown_numbers where number_index in (select number_index from unknown_numbers"
+    " where since < business_now() - interval '1 hour' for update skip locked)",
     "delete from login_sources where failed_at < clock_timestamp() - interval '1 day'",
     "delete from role_tokens where expires_at < clock_timestamp() - interval '90 days'",
 )

@@ -7,6 +7,7 @@ a database that is newer than the program.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -18,6 +19,8 @@ from ledger.settings import Settings
 from ledger.store import schema
 from ledger.store.embedded import EmbeddedPostgres
 from ledger.store.locks import FileLock
+
+_LOCK_FILE = "serve.lock"
 
 
 @contextmanager
@@ -66,10 +69,21 @@ def serving(settings: Settings) -> Iterator[None]:
         lock.close()
 
 
+def served_port(settings: Settings) -> int | None:
+    """The port that the data folder is served at, or was last; None where it never was, and for a database URL."""
+    if settings.database_url is not None:
+        return None
+    try:
+        note = re.search(r"port ([0-9]+)", (settings.place / _LOCK_FILE).read_text())
+    except OSError:
+        return None
+    return int(note[1]) if note is not None else None
+
+
 def _serve_lock(settings: Settings) -> FileLock:
     try:
         settings.place.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return FileLock(settings.place / "serve.lock")
+        return FileLock(settings.place / _LOCK_FILE)
     except OSError as error:
         raise EnvironmentFault(
             f"The data folder {settings.data} cannot be used ({error.strerror}).", "Give another folder with --data."

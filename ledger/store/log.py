@@ -6,18 +6,21 @@ its id on a new one before anybody is told anything.
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Final
 from uuid import UUID
 
 import psycopg
 
 from ledger.aggregates.fact import Event
 from ledger.instruction import IdempotencyKey
-from ledger.store.batch import RECORD, Batch
+from ledger.store.batch import RECORD, Batch, Outcome
+from ledger.store.kept import KeptState, fold_code
 from ledger.store.mapper import decode
 
 TIMEOUTS = (
@@ -25,11 +28,26 @@ TIMEOUTS = (
     # The record function looks after it took the lock: each of its statements must see what is committed by then.
     r" -c default_transaction_isolation=read\ committed"
 )
+_LOOK_UPS = (
+    # What the lane asks is looked up by keys. Its plans are made once for the connection, often while the tables are
+    # still empty, so they may not choose to read a whole one; and they are not made anew for each batch.
+    " -c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off"
+)
+
+EVENTS_AT_MOST: Final = 500
+"""Events of one stream that are brought up at a time: others do not wait for the whole of a long one."""
+_BREATH: Final = 50
+"""Events that are decoded before others have their turn."""
 
 _BRING_UP = (
     "select kind, stream, number, word, bytes, fingerprint, subject, key, at, clock_offset"
-    " from bring_up(%b::uuid[], %b::bigint[], %b::text[], %b::text[])"
+    " from bring_up(%b::uuid[], %b::bigint[], %b::text[], %b::text[], %b, %b::int)"
 )
+_KEEP = """
+insert into kept_states as k (stream, version, fold_code, state)
+select t.stream, t.version, %b, t.state from unnest(%b::uuid[], %b::bigint[], %b::bytea[]) t (stream, version, state)
+on conflict (stream) do update set version = excluded.version, fold_code = excluded.fold_code, state = excluded.state
+"""
 _SETTLE = """
 select t.act, e.notification_id
 from unnest(%b::int[], %b::uuid[], %b::bigint[], %b::bytea[]) t (act, stream, version, state)
@@ -49,21 +67,20 @@ class StoredAnswer:
 
 @dataclass(slots=True)
 class Standing:
-    """The state of the log that a batch is decided on: `now` is the business time."""
+    """The state of the log that a batch is decided on: `now` is the business time.
+
+    `events` of a stream follow its kept state, if there is one; of an unfinished stream there are more.
+    """
 
     now: datetime
     head: int
     clock_offset: timedelta
     events: dict[UUID, list[Event]] = field(default_factory=lambda: defaultdict(list))
     answers: dict[tuple[str, str], StoredAnswer] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of one act: its clash, or the position of its last event."""
-
-    clash: str | None
-    position: int
+    kept: list[KeptState] = field(default_factory=list)
+    unfinished: set[UUID] = field(default_factory=set)
+    presumed: bool = False
+    """Whether the log was not asked: then only the record function knows whether it is so."""
 
 
 class UnclearCommit(Exception):
@@ -81,7 +98,7 @@ class Log:
     async def connection(self) -> psycopg.AsyncConnection:
         if self._connection is None or self._connection.closed or self._connection.broken:
             self._connection = await psycopg.AsyncConnection.connect(
-                self._dsn, autocommit=True, connect_timeout=5, options=TIMEOUTS, prepare_threshold=2
+                self._dsn, autocommit=True, connect_timeout=5, options=TIMEOUTS + _LOOK_UPS, prepare_threshold=2
             )
         return self._connection
 
@@ -91,13 +108,18 @@ class Log:
             self._connection = None
 
     async def bring_up(self, streams: Mapping[UUID, int], keys: Iterable[IdempotencyKey]) -> Standing:
-        """The present standing, the events of the streams after the versions given, and the keys' stored answers."""
+        """The present standing, the events of the streams after the versions given, and the keys' stored answers.
+
+        A stream at version 0 may begin with a kept state, one at -1 begins with its first event.
+        """
         wanted = list(keys)
         arguments = (
             list(streams),
             list(streams.values()),
             [key.subject for key in wanted],
             [key.key for key in wanted],
+            fold_code(),
+            EVENTS_AT_MOST,
         )
         connection = await self.connection()
         try:
@@ -108,16 +130,23 @@ class Log:
                 raise
             cursor = await (await self.connection()).cursor(binary=True).execute(_BRING_UP, arguments)
         standing: Standing | None = None
+        decoded = 0
         async for kind, stream, number, word, content, fingerprint, subject, key, at, offset in cursor:
             if kind == 0:
                 standing = Standing(at, number, offset)
                 continue
             assert standing is not None, "the head comes first"
             if kind == 1:
+                standing.kept.append(KeptState(stream, number, content))
+            elif kind == 2:
                 standing.events[stream].append(decode(stream, number, word, content))
+                decoded += 1
+                if decoded % _BREATH == 0:
+                    await asyncio.sleep(0)
             else:
                 standing.answers[subject, key] = StoredAnswer(fingerprint, number, word, content)
         assert standing is not None, "the schema always holds log_head"
+        standing.unfinished.update(stream for stream, news in standing.events.items() if len(news) == EVENTS_AT_MOST)
         return standing
 
     async def record(self, batch: Batch) -> list[Outcome]:
@@ -127,8 +156,11 @@ class Log:
         """
         connection = await self.connection()
         try:
-            cursor = await connection.cursor(binary=True).execute(RECORD, batch.arguments())
-            rows = sorted(await cursor.fetchall())
+            if not batch.kept:
+                return await self._record(connection, batch)
+            async with connection.transaction():
+                outcomes = await self._record(connection, batch)
+                await self._keep(connection, batch, outcomes)
         except psycopg.OperationalError as lost:
             if not connection.broken:
                 raise
@@ -136,7 +168,26 @@ class Log:
             if settled is None:
                 raise
             return settled
-        return [Outcome(clash, position) for _, clash, position in rows]
+        return outcomes
+
+    @staticmethod
+    async def _record(connection: psycopg.AsyncConnection, batch: Batch) -> list[Outcome]:
+        cursor = await connection.cursor(binary=True).execute(RECORD, batch.arguments())
+        answer = await cursor.fetchone()
+        assert answer is not None, "the function answers one row"
+        return batch.outcomes(*answer)
+
+    @staticmethod
+    async def _keep(connection: psycopg.AsyncConnection, batch: Batch, outcomes: list[Outcome]) -> None:
+        """Keep the states of the acts that stand, in the transaction of their events."""
+        states = [state for act, state in batch.kept.values() if outcomes[act - 1].clash is None]
+        if states:
+            columns = (
+                [state.stream for state in states],
+                [state.version for state in states],
+                [state.state for state in states],
+            )
+            await connection.execute(_KEEP, (fold_code(), *columns))
 
     async def _settle(self, batch: Batch, lost: psycopg.OperationalError) -> list[Outcome] | None:
         """What became of a batch whose connection was lost; None: it is not in the log and never will be."""

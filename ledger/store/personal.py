@@ -14,10 +14,11 @@ import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from ledger.faults import Damaged
 from ledger.store.keys import Keyring
 
 
-class BoxDamaged(Exception):
+class BoxDamaged(Damaged):
     """A box does not open at its place: it was changed, moved, or its key is another one."""
 
 
@@ -39,7 +40,7 @@ class MemberKey:
         try:
             return msgspec.json.decode(self._cipher.decrypt(box[:12], box[12:], self._bound_to(stream, version, kind)))
         except (InvalidTag, ValueError):
-            raise BoxDamaged(f"box {kind} of version {version} of stream {stream}") from None
+            raise BoxDamaged(box=kind, stream=str(stream), version=str(version)) from None
 
     def row(self, stream: UUID, version: int, kind: str, content: Any) -> dict[str, Any]:
         """The row of a new box."""
@@ -73,4 +74,4 @@ class PersonalVault:
         try:
             return MemberKey(member_id, cipher.decrypt(wrapped[:12], wrapped[12:], member_id.bytes))
         except InvalidTag:
-            raise BoxDamaged(f"the key of member {member_id}") from None
+            raise BoxDamaged(box="key", member=str(member_id)) from None

@@ -40,7 +40,8 @@ class LedgerRecorder(PostgresApplicationRecorder):
         batch.acts = 1
         answer = connection.execute(RECORD, batch.arguments(), binary=True).fetchone()
         assert answer is not None
-        if answer["clash"] is not None:
-            raise IntegrityError(f"not recorded: {answer['clash']}")
-        last = int(answer["last_position"])
+        [outcome] = batch.outcomes(**answer)
+        if outcome.clash is not None:
+            raise IntegrityError(f"not recorded: {outcome.clash}")
+        last = outcome.position
         return list(range(last - len(stored_events) + 1, last + 1))

@@ -1,32 +1,29 @@
 """Failed logins by the place they came from: who fails too often waits, whatever the card or the Web-ID.
 
 What must stay true: the address itself is never stored, only a keyed index of it; it is asked before anything is looked
-up, so that the refusal says nothing about an account.
+up, so that the refusal says nothing about an account; a login under way holds a place among the failures, so that a
+burst passes no more than the limit.
 """
 
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
+from uuid import uuid4
 
 from psycopg_pool import AsyncConnectionPool
 
-from ledger.refusals import TooManyRequests
+from ledger.refusals import Refusal, TooManyRequests
 from ledger.store.keys import Keyring
 
 FAILURES_IN_TEN_MINUTES = 10
 FAILURES_IN_A_DAY = 40
 
-# The seconds until one failure fewer counts, in whichever window is full.
-_WAIT = """
-select greatest(
-    case when count(*) filter (where failed_at > clock_timestamp() - interval '10 minutes') >= %s
-    then extract(epoch from min(failed_at) filter (where failed_at > clock_timestamp() - interval '10 minutes')
-         + interval '10 minutes' - clock_timestamp()) end,
-    case when count(*) >= %s then extract(epoch from min(failed_at) + interval '1 day' - clock_timestamp()) end
-)::int
-from login_sources where source_index = %s and failed_at > clock_timestamp() - interval '1 day'
-"""
+_BEGIN = "select begin_login(%s, %s, %s, %s)"
+_FAILED = "update login_sources set attempt = null where source_index = %s and attempt = %s"
+_NOT_FAILED = "delete from login_sources where source_index = %s and attempt = %s"
 
 
 class SourceThrottle:
@@ -35,26 +32,33 @@ class SourceThrottle:
     def __init__(self, pool: AsyncConnectionPool[Any], keys: Keyring) -> None:
         self._pool = pool
         self._keys = keys
+        self.refused = 0
 
-    async def refuse_if_throttled(self, address: str) -> None:
-        """Raise TooManyRequests with the seconds to wait."""
+    @asynccontextmanager
+    async def counting(self, address: str, *failures: type[Refusal]) -> AsyncIterator[None]:
+        """Let one login of the address happen inside, and count it if it ends in one of these refusals.
+
+        Raises TooManyRequests with the seconds to wait. A process that dies meanwhile leaves a failure.
+        """
+        source, attempt = self._keys.index("source", source_of(address)), uuid4()
+        wait = await self._asked(_BEGIN, source, attempt, FAILURES_IN_TEN_MINUTES, FAILURES_IN_A_DAY)
+        if wait is not None:
+            self.refused += 1
+            raise TooManyRequests(retry_after=wait)
+        ended = _NOT_FAILED
+        try:
+            yield
+        except failures:
+            ended = _FAILED
+            raise
+        finally:
+            await self._asked(ended, source, attempt)
+
+    async def _asked(self, query: str, *parameters: object) -> int | None:
         async with self._pool.connection() as connection:
-            cursor = await connection.execute(
-                _WAIT, (FAILURES_IN_TEN_MINUTES, FAILURES_IN_A_DAY, self._index(address))
-            )
-            row = await cursor.fetchone()
-        if row is not None and row[0] is not None:
-            raise TooManyRequests(retry_after=max(1, int(row[0])))
-
-    async def count_failure(self, address: str) -> None:
-        async with self._pool.connection() as connection:
-            await connection.execute(
-                "insert into login_sources (source_index, failed_at) values (%s, clock_timestamp())",
-                (self._index(address),),
-            )
-
-    def _index(self, address: str) -> bytes:
-        return self._keys.index("source", source_of(address))
+            cursor = await connection.execute(query, parameters)
+            row = await cursor.fetchone() if cursor.description else None
+        return row[0] if row is not None else None
 
 
 def source_of(address: str) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
+
+from msgspec import structs
 
 from ledger import interest, refusals
 from ledger.aggregates import schedule, standing
@@ -184,7 +185,7 @@ def negative_principal(soil: Soil) -> None:
 @bug("what is paid too much is lost")
 def overpayment_lost(soil: Soil) -> None:
     def received(original: Any, self: Any, on: Any, owed: Any, allocation: Any, **named: Any) -> Any:
-        return replace(original(self, on, owed, allocation, **named), customer_credit=self.customer_credit)
+        return structs.replace(original(self, on, owed, allocation, **named), customer_credit=self.customer_credit)
 
     soil.around(Standing, "received", received)
 
@@ -200,7 +201,7 @@ def reversed_repayment_stays(soil: Soil) -> None:
 @bug("interest runs from the day of the advance: both ends count")
 def both_ends_count(soil: Soil) -> None:
     soil.around(
-        Standing, "drawn", lambda original, self, on, amount, fee: replace(
+        Standing, "drawn", lambda original, self, on, amount, fee: structs.replace(
             original(self, on, amount, fee),
             balances=tuple((day - ONE_DAY if day > on else day, value)
                            for day, value in original(self, on, amount, fee).balances),
@@ -232,7 +233,7 @@ def rounded_half_up(soil: Soil) -> None:
 def interest_on_interest(soil: Soil) -> None:
     def received(original: Any, self: Any, on: Any, owed: Any, allocation: Any, **named: Any) -> Any:
         after = original(self, on, owed, allocation, **named)
-        return replace(after, balances=tuple((day, value + after.interest) for day, value in after.balances))
+        return structs.replace(after, balances=tuple((day, value + after.interest) for day, value in after.balances))
 
     soil.around(Standing, "received", received)
 
@@ -241,6 +242,6 @@ def interest_on_interest(soil: Soil) -> None:
 def days_charged_twice(soil: Soil) -> None:
     def received(original: Any, self: Any, on: Any, owed: Any, allocation: Any, **named: Any) -> Any:
         after = original(self, on, owed, allocation, **named)
-        return replace(after, paid_through=self.paid_through, balances=self.balances)
+        return structs.replace(after, paid_through=self.paid_through, balances=self.balances)
 
     soil.around(Standing, "received", received)

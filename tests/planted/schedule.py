@@ -6,6 +6,8 @@ from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
+from msgspec import structs
+
 from ledger.aggregates import advances, instalments, rerun, restatement, schedule
 from ledger.aggregates.instalments import CardInstalments
 from ledger.aggregates.restatement import CardRestatement
@@ -29,7 +31,9 @@ def put_everywhere(soil: Soil, name: str, value: Any) -> None:
 def instalment_slides(soil: Soil) -> None:
     def received(original: Any, self: Any, *given: Any, **named: Any) -> Any:
         after = original(self, *given, **named)
-        return replace(after, instalment=-(-after.principal * 361 // 10_000_000) * 1_000) if after.due else after
+        return (
+            structs.replace(after, instalment=-(-after.principal * 361 // 10_000_000) * 1_000) if after.due else after
+        )
 
     soil.around(Standing, "received", received)
 
@@ -100,13 +104,13 @@ def damages_on_top(soil: Soil) -> None:
 
 @bug("no damages for being late")
 def no_damages(soil: Soil) -> None:
-    soil.around(Standing, "accrual", lambda original, self, to: original(replace(self, missed=()), to))
+    soil.around(Standing, "accrual", lambda original, self, to: original(structs.replace(self, missed=()), to))
 
 
 @bug("damages begin on the due date")
 def damages_a_day_early(soil: Soil) -> None:
     def accrual(original: Any, self: Standing, to: date) -> Any:
-        return original(replace(self, missed=tuple(replace(m, due=m.due - ONE_DAY) for m in self.missed)), to)
+        return original(structs.replace(self, missed=tuple(replace(m, due=m.due - ONE_DAY) for m in self.missed)), to)
 
     soil.around(Standing, "accrual", accrual)
 
@@ -146,7 +150,7 @@ def part_cures(soil: Soil) -> None:
 @bug("a cure that was taken back leaves the late member free to borrow")
 def cure_taken_back_stays(soil: Soil) -> None:
     def follow(original: Any, card: Any, outcome: Any, cause: Any, on: date, terms: Any) -> None:
-        before = replace(outcome.before, missed=card.account.standing.missed)
+        before = structs.replace(outcome.before, missed=card.account.standing.missed)
         original(card, replace(outcome, before=before), cause, on, terms)
 
     soil.around(CardRestatement, "follow_restatement", follow)
@@ -187,7 +191,7 @@ def free_although_late(soil: Soil) -> None:
 @bug("every advance begins another interest-free period")
 def free_again_and_again(soil: Soil) -> None:
     def drawn(original: Any, self: Standing, on: date, amount: int, fee: int) -> Any:
-        return replace(original(self, on, amount, fee), free_from=None, free_until=None)
+        return structs.replace(original(self, on, amount, fee), free_from=None, free_until=None)
 
     soil.around(Standing, "drawn", drawn)
 
@@ -201,6 +205,6 @@ def remainder_bears_interest(soil: Soil) -> None:
 def remainder_forgiven(soil: Soil) -> None:
     def received(original: Any, self: Any, *given: Any, **named: Any) -> Any:
         after = original(self, *given, **named)
-        return replace(after, principal=ZERO) if after.remainder else after
+        return structs.replace(after, principal=ZERO) if after.remainder else after
 
     soil.around(Standing, "received", received)

@@ -20,7 +20,7 @@ _STAMP: Final = structlog.processors.TimeStamper(fmt="iso", utc=True)
 def request_log(level: str = "info", stream: Any = None) -> FilteringBoundLogger:
     """The log that requests are told to; lines below `level` are dropped."""
     out = structlog.WriteLogger(stream or sys.stderr)
-    log: FilteringBoundLogger = structlog.wrap_logger(out, **_manner(level, stream))
+    log: FilteringBoundLogger = structlog.wrap_logger(out, **_manner(level, stream)).bind()  # once, not for each line
     return log
 
 
