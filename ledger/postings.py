@@ -98,6 +98,11 @@ def postings(fact: Fact) -> tuple[Posting, ...]:
     )
 
 
+def moves_money(fact: type[Fact]) -> bool:
+    """Whether facts of this kind can have lines in the books."""
+    return fact in _moves.registry
+
+
 def value_date(fact: Fact) -> date:
     """The day that a fact of money concerns: its value date, or the month end that income is booked through."""
     day: date = fact.through if isinstance(fact, InterestPosted) else fact.value_date  # type: ignore[attr-defined]

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import structlog
 from ledgers import rows, terminate_backends, until
 from serving import clean_environment, free_port, started
 from structlog.testing import capture_logs
@@ -67,6 +68,7 @@ def test_a_database_that_stays_away_is_told_once() -> None:
         projector.stop()
         await following
 
+    structlog.reset_defaults()  # an application of an earlier test may have asked for less
     with capture_logs() as lines:
         asyncio.run(look())
     assert [line["event"] for line in lines] == ["projector.connection-lost"]

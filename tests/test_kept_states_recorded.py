@@ -168,6 +168,25 @@ def test_an_old_repayment_can_be_reversed_on_a_card_that_goes_on_from_its_kept_s
     assert right(database_url) == 1
 
 
+def test_a_fact_behind_the_cut_that_came_after_the_state_has_the_card_folded_from_its_first_event(
+    database_url: str,
+) -> None:
+    card = long_card(database_url)
+    first = _first_repayment(database_url)
+    [before] = rows(database_url, "select row_to_json(k)::text from kept_states k")
+
+    async def story(ledger: Ledger) -> int:
+        await ledger.reverse_repayment(order(BANK), card.card_id, first)
+        return int((await ledger.repay(order(BANK), card.card_id, 1000, "bank-transfer", None)).body["principal_after"])
+
+    principal = with_ledgers(database_url, story)
+    rows(database_url, "delete from kept_states")
+    rows(database_url, "insert into kept_states select * from json_populate_record(null::kept_states, %s)", before)
+
+    assert goes_on(database_url, card)["principal_after"] == principal - 1000
+    assert right(database_url) == 1
+
+
 def _first_repayment(dsn: str) -> UUID:
     query = """
         select convert_from(state, 'UTF8')::jsonb->'data'->>'repayment_id' from ledger_events
@@ -295,7 +314,7 @@ asyncio.run(run(sys.argv[1], UUID(sys.argv[2])))
 def test_a_process_killed_at_any_moment_leaves_no_state_that_is_not_the_log_s(database_url: str) -> None:
     card = long_card(database_url, 20)
     paid = 20
-    for more in (3, 88, 141):
+    for more in (3, 88, 241):
         paid += _killed(database_url, card, KEEP_EVERY + more)
         assert right(database_url) == 1
     assert_dense(database_url)

@@ -27,7 +27,7 @@ from ledger.store.embedded import EmbeddedPostgres
 from ledger.store.keys import Keyring
 
 GUESSERS, CARDS = 6, 12
-KILLS, MANY_KILLS = 3, 100
+KILLS, MANY_KILLS = 2, 100
 LONGEST_WAIT = 0.5
 """Seconds of guessing before a kill: the guesses at so many cards take about as long."""
 ATTEMPTS = """
@@ -67,7 +67,7 @@ class Guessing:
 
     @property
     def cut_off(self) -> int:
-        """The guesses that were under way when something died."""
+        """The guesses that were under way when something died, or found it dead."""
         return self.unheard + sum(answer == "database-unavailable" for _, answer in self.told)
 
     def recorded(self) -> dict[str, str]:
@@ -127,7 +127,7 @@ class Installation:
         words = ("serve", "--sandbox", "--port", str(self.client.port))
         dsn, keys = self.postgres.dsn, self.folder / "keys.json"
         self.process = self.stack.enter_context(started(*words, dsn=dsn, keys=keys))
-        self.until_ready()
+        until(lambda: ready(self.client))
 
     def kill_postgres(self) -> None:
         """Its first process; the others of it end when they notice, in whatever they are doing."""
@@ -136,13 +136,14 @@ class Installation:
 
     def start_postgres_again(self) -> None:
         self.stack.enter_context(EmbeddedPostgres.at(self.folder / "database"))
-        self.until_ready()
+        until(lambda: ready(self.client))
 
-    def until_ready(self) -> None:
-        deadline = time.monotonic() + START_SECONDS
-        while not ready(self.client):
-            assert time.monotonic() < deadline, "it does not come back"
-            time.sleep(0.05)
+
+def until(reached: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while not reached():
+        assert time.monotonic() < deadline, "it does not become so"
+        time.sleep(0.02)
 
 
 @contextmanager
@@ -164,21 +165,24 @@ VICTIMS: dict[str, KillAndStart] = {
 
 
 def kill_while_guessing(folder: Path, victim: str, kills: int) -> None:
-    kill, start = VICTIMS[victim]
-    cut_off = 0
     with installed(folder) as installation:
         for _ in range(kills):
-            attack = Guessing(installation.client, [with_card(installation.client) for _ in range(CARDS)])
-            with guessing(attack):
-                time.sleep(chance.uniform(0.02, LONGEST_WAIT))
-                kill(installation)
-            cut_off += attack.cut_off
-            start(installation)
-            attack.check()
-            attack.go_on_until_locked()
-            attack.check()
-        assert cut_off > 0
+            kill_once(installation, *VICTIMS[victim])
         assert_dense(installation.client.dsn)
+
+
+def kill_once(
+    installation: Installation, kill: Callable[[Installation], None], start: Callable[[Installation], None]
+) -> None:
+    attack = Guessing(installation.client, [with_card(installation.client) for _ in range(CARDS)])
+    with guessing(attack):
+        time.sleep(chance.uniform(0.02, LONGEST_WAIT))
+        kill(installation)
+        until(lambda: attack.cut_off > 0)
+    start(installation)
+    attack.check()
+    attack.go_on_until_locked()
+    attack.check()
 
 
 @pytest.mark.parametrize("victim", VICTIMS)

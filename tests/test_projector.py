@@ -392,6 +392,34 @@ def test_two_projectors_that_both_believe_they_lead_apply_nothing_twice(database
     with_ledgers(database_url, story)
 
 
+def test_a_page_that_was_read_before_somebody_else_moved_the_position_leaves_nothing(database_url: str) -> None:
+    class Overtaken(ReadModel):
+        """Another projector takes the page while this one is about to write it."""
+
+        name = "journal"
+
+        def __init__(self) -> None:
+            self.overtaken = 0
+
+        async def write(
+            self, connection: Connection, events: Sequence[Recorded], table: str, kept: Kept
+        ) -> Write | None:
+            real: ReadModel = next(model for model in READ_MODELS if model.name == self.name)
+            if not self.overtaken:
+                self.overtaken = events[-1].position
+                await project(database_url)
+            return await real.write(connection, events, table, kept)
+
+    async def story(ledger: Ledger) -> None:
+        await borrowed(ledger, await holder(ledger), 50_000)
+        late = Overtaken()
+        await project(database_url, Projector(database_url, [late]))
+        assert late.overtaken == head(database_url)
+        await assert_as_rebuilt(database_url)
+
+    with_ledgers(database_url, story)
+
+
 PROJECTOR_PROCESS = """
 import asyncio, sys
 from ledger.projections.projector import run

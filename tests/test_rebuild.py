@@ -12,7 +12,7 @@ from test_projector import Choking, assert_rows_are_replays, following, head, po
 from ledger.application import Ledger
 from ledger.projections.projector import READ_MODELS, Projector
 from ledger.projections.read_model import ReadModel
-from ledger.projections.rebuild import Rebuilt, rebuild
+from ledger.projections.rebuild import Rebuilt, rebuild, rebuild_all
 
 MODELS = {model.name: model for model in READ_MODELS}
 
@@ -77,6 +77,54 @@ def test_a_sound_read_model_that_lags_behind_the_log_is_found_sound(database_url
             assert (done.as_before, done.position) == (True, before), name
         await project(database_url)
         assert_rows_are_replays(ledger, database_url)
+
+    with_ledgers(database_url, story)
+
+
+def test_several_read_models_are_rebuilt_at_once_each_in_a_process_of_its_own(database_url: str) -> None:
+    async def story(ledger: Ledger) -> None:
+        await some_history(ledger)
+        await project(database_url)
+        rows(database_url, DAMAGE["journal"])
+        done = dict(zip(MODELS, await rebuild_all(database_url, READ_MODELS), strict=True))
+        assert {each.position for each in done.values()} == {head(database_url)}
+        assert {name for name, each in done.items() if not each.as_before} == {"journal"}
+        assert_rows_are_replays(ledger, database_url)
+
+    with_ledgers(database_url, story)
+
+
+def test_a_projector_writes_nothing_from_memory_over_rows_that_a_rebuild_has_mended(database_url: str) -> None:
+    """It folded the damaged row before; at the same position and version the mended one is another."""
+    projector = Projector(database_url)
+
+    async def story(ledger: Ledger) -> None:
+        card = (await some_history(ledger))[0]
+        await project(database_url)
+        damage = (
+            "update balances set state = convert_to(replace(convert_from(state, 'utf8'), '500000', '500001'), 'utf8')"
+        )
+        rows(database_url, damage)
+        await ledger.repay(order(BANK), card.card_id, 5_000, "bank-transfer", None)
+        await project(database_url, projector)
+        assert not (await rebuilt(database_url, MODELS["balances"])).as_before
+        await ledger.repay(order(BANK), card.card_id, 5_000, "bank-transfer", None)
+        await project(database_url, projector)
+        assert_rows_are_replays(ledger, database_url)
+        assert (await rebuilt(database_url, MODELS["balances"])).as_before
+
+    with_ledgers(database_url, story)
+
+
+def test_a_rebuilt_table_keeps_the_storage_options_of_the_one_before(database_url: str) -> None:
+    async def story(ledger: Ledger) -> None:
+        await some_history(ledger)
+        options = "select relname, reloptions from pg_class where relname = any(%s) order by relname"
+        before = rows(database_url, options, list(MODELS))
+        assert any(given for _, given in before)
+        for model in MODELS.values():
+            await rebuilt(database_url, model)
+        assert rows(database_url, options, list(MODELS)) == before
 
     with_ledgers(database_url, story)
 

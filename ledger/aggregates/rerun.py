@@ -70,6 +70,7 @@ class Rerun:
     """The entries applied again from a checkpoint; from `reschedule_from` on, advances set their schedule anew.
 
     `rate_cap_bps` is the strictest statutory cap that those advances set; `over_cap`: the contract rate was above it.
+    `schedule` is the last one that was set on the way, by an advance or by a refund that was not covered.
     """
 
     standing: Standing
@@ -78,6 +79,7 @@ class Rerun:
     missed: list[Missed] = field(default_factory=list)
     receipts: dict[UUID, ReceiptDecision] = field(default_factory=dict)
     rescheduled: list[Rescheduled] = field(default_factory=list)
+    schedule: Schedule | None = None
     rate_cap_bps: int | None = None
     over_cap: bool = False
 
@@ -123,6 +125,7 @@ class Rerun:
         self.over_cap |= value_on(self.standing.rates, on + ONE_DAY) > cap
 
     def _set(self, schedule: Schedule, on: date, terms: Terms) -> None:
+        self.schedule = schedule
         standing = self.standing.instalment_set(schedule.instalment, schedule.late_damages_bps)
         due = schedule.first_due or (first_due(standing.due_day, on, terms) if standing.due is None else None)
         if due is not None and (standing.due is None or standing.due.day != due.day):

@@ -23,7 +23,7 @@ from ledger.aggregates.instalments import (
 )
 from ledger.aggregates.passbook import Entry, Passbook, Received
 from ledger.aggregates.rerun import Rerun, Restatement, RevisedReceipt, reposted
-from ledger.aggregates.schedule import ReceiptDecision
+from ledger.aggregates.schedule import ReceiptDecision, Schedule
 from ledger.aggregates.standing import Missed, Standing
 from ledger.calendar import ONE_DAY
 from ledger.money import Yen
@@ -83,6 +83,7 @@ class Outcome:
     missed: tuple[Missed, ...]
     withdrawn: tuple[date, ...]
     before: Standing
+    schedule: Schedule | None
     rate_cap_bps: int | None
     over_cap: bool
 
@@ -104,7 +105,8 @@ class CardRestatement(CardInstalments):
         rerun.run(entries, max(self.today - ONE_DAY, before.day - ONE_DAY, before.posted_through or date.min))
         after = reposted(replace(rerun.standing, day=max(rerun.standing.day, before.day)), before.posted_through)
         revised = tuple(_revisions(entries, rerun.receipts, add))
-        known = {due for due in self.account.missed_dues if due >= since}
+        judged_again = min(since, start.due.day) if start.due is not None else since
+        known = {due for due in self.account.missed_dues if due >= judged_again}
         found = {missed.due for missed in rerun.missed}
         return Outcome(
             restatement=_restatement(before, after, rerun, _booked(rerun, revised, add, self._removed(remove))),
@@ -113,6 +115,7 @@ class CardRestatement(CardInstalments):
             missed=tuple(missed for missed in rerun.missed if missed.due not in known),
             withdrawn=tuple(sorted(known - found)),
             before=before,
+            schedule=rerun.schedule,
             rate_cap_bps=rerun.rate_cap_bps,
             over_cap=rerun.over_cap,
         )
@@ -133,7 +136,7 @@ class CardRestatement(CardInstalments):
             self.record(
                 AllocationRevised(caused_by=cause, value_date=on, revised=outcome.revised, terms_version=terms.version)
             )
-        self._tell_schedule(outcome.before, terms)
+        self._tell_schedule(outcome.before, outcome.schedule or self._last_schedule(), terms)
         self._tell_free_period(outcome.before, terms)
         for due in outcome.withdrawn:
             self.record(InstalmentMissedWithdrawn(due=due))
@@ -154,13 +157,18 @@ class CardRestatement(CardInstalments):
         if settled and _is_open(before) and not _is_open(after):
             self.record(AccountSettled(value_date=on))
 
-    def _tell_schedule(self, before: Standing, terms: Terms) -> None:
+    def _last_schedule(self) -> Schedule | None:
+        last = self.written.last_drawn()
+        return None if last is None else last.schedule
+
+    def _tell_schedule(self, before: Standing, schedule: Schedule | None, terms: Terms) -> None:
+        """Record the instalment and the due date that the restatement left. `schedule` tells the coefficient alone:
+        an instalment that a refund set is in no advance."""
         after = self.account.standing
         changed = (after.instalment, after.late_damages_bps) != (before.instalment, before.late_damages_bps)
-        if after.instalment and changed:
-            last = self.written.last_drawn()
-            if last is not None and last.schedule is not None:
-                self.set_instalment(last.schedule, terms)
+        if after.instalment and changed and schedule is not None:
+            told = (after.instalment, schedule.coefficient_bps, after.late_damages_bps, schedule.first_due)
+            self.set_instalment(Schedule(*told), terms)
         if after.due is not None and (after.due, after.window_paid) != (before.due, before.window_paid):
             self.set_due(after.due, window_paid=after.window_paid)
 

@@ -17,7 +17,8 @@ from ledger.aggregates.fact import Aggregate, Event
 from ledger.bench.cards import opened
 from ledger.bench.servers import Database
 from ledger.projections.projector import READ_MODELS, Projector
-from ledger.projections.rebuild import rebuild
+from ledger.projections.read_model import ReadModel
+from ledger.projections.rebuild import rebuild_all
 from ledger.store.pages import Connection, page_after
 
 
@@ -69,12 +70,14 @@ class Lag:
 
 @dataclass(frozen=True, slots=True)
 class Following:
-    """Events a second: the projector alone, a transaction for each event, the rebuild, the library's subscription."""
+    """Events a second: the projector alone, a transaction for each event, the rebuild of all read models at once and of
+    each by itself, the library's subscription."""
 
     events: int
     projector: float
     one_by_one: float
     rebuild: float
+    rebuild_each: dict[str, float]
     subscription: float
 
 
@@ -85,16 +88,22 @@ def measure(base: Database, *, one_by_one: int, subscribed: int) -> Following:
 
 async def _measure(base: Database, one_by_one: int, subscribed: int) -> Following:
     dsn = base.dsns["ours"]
-    async with await psycopg.AsyncConnection.connect(dsn, autocommit=True, prepare_threshold=2) as connection:
+    async with await Projector(dsn).connect() as connection:
         await _empty(connection)
         slow = await _one_by_one(connection, one_by_one)
         await _empty(connection)
         events, fast = await _all(connection, dsn)
-        began = time.perf_counter()
-        for model in READ_MODELS:
-            await rebuild(connection, model)
-        rebuilt = events / (time.perf_counter() - began)
-    return Following(events, fast, slow, rebuilt, await _subscription(base, min(events, subscribed)))
+    began = time.perf_counter()
+    await rebuild_all(dsn, READ_MODELS)
+    rebuilt = events / (time.perf_counter() - began)
+    each = {model.name: await _rebuilt(dsn, model, events) for model in READ_MODELS}
+    return Following(events, fast, slow, rebuilt, each, await _subscription(base, min(events, subscribed)))
+
+
+async def _rebuilt(dsn: str, model: ReadModel, events: int) -> float:
+    began = time.perf_counter()
+    await rebuild_all(dsn, [model])
+    return events / (time.perf_counter() - began)
 
 
 async def _empty(connection: Connection) -> None:

@@ -89,8 +89,11 @@ class Report:
         yield f"Projector's lag at full write load: p50 {lag['p50']:.0f} ms, p99 {lag['p99']:.0f} ms.  "
         yield (
             f"{following.events:,} events: projector alone {following.projector:,.0f}/s, a transaction for each "
-            f"{following.one_by_one:,.0f}/s, rebuild of all read models {following.rebuild:,.0f}/s, the library's "
-            f"subscription {following.subscription:,.0f}/s.  "
+            f"{following.one_by_one:,.0f}/s, the library's subscription {following.subscription:,.0f}/s.  "
+        )
+        yield (
+            f"Rebuild: all read models at once {following.rebuild:,.0f}/s; by itself "
+            f"{', '.join(f'{name} {rate:,.0f}/s' for name, rate in following.rebuild_each.items())}.  "
         )
         yield (
             "First act on a cold card: "

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ledger.settings import Settings
 
 KEPT_STATES: Final = "kept_states"
+ALL: Final = "all"
 projections = typer.Typer(help="The read models.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The name that `projections list` shows.")]
 
@@ -42,30 +43,26 @@ def list_(data: Data = None, database_url: DatabaseUrl = None, sandbox: Sandbox 
 def rebuild(name: Name, data: Data = None, database_url: DatabaseUrl = None, sandbox: Sandbox = False) -> None:
     """Build a read model anew beside the live one and change over; exit 1 if the live one held other rows.
 
-    `kept_states` is no read model: its rows are deleted, and cards are folded from their events again.
+    `all` builds every read model, as many at a time as there are cores. `kept_states` is no read model: its rows are
+    deleted, and cards are folded from their events again.
     """
     from ledger.projections.projector import READ_MODELS
-    from ledger.projections.read_model import ReadModel
-    from ledger.projections.rebuild import Rebuilt
-    from ledger.projections.rebuild import rebuild as build
+    from ledger.projections.rebuild import rebuild_all
     from ledger.store import location
 
-    known = {model.name: model for model in READ_MODELS}
     if name == KEPT_STATES:
         _forget_kept_states(chosen(data, database_url, sandbox=sandbox))
         return
-    if name not in known:
-        names = ", ".join(sorted((*known, KEPT_STATES)))
+    models = [model for model in READ_MODELS if name in (model.name, ALL)]
+    if not models:
+        names = ", ".join(sorted((*(model.name for model in READ_MODELS), KEPT_STATES, ALL)))
         raise typer.BadParameter(f"what can be rebuilt is {names}", param_hint="NAME")
-
-    async def run(dsn: str, model: ReadModel) -> Rebuilt:
-        async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
-            return await build(connection, model)
-
     with location.opened(chosen(data, database_url, sandbox=sandbox)) as ready:
-        done = asyncio.run(run(ready.dsn, known[name]))
-    typer.echo(f"{name}: {done.rows} rows at position {done.position}, {'as' if done.as_before else 'not as'} before")
-    raise typer.Exit(0 if done.as_before else 1)
+        rebuilt = asyncio.run(rebuild_all(ready.dsn, models))
+    for model, done in zip(models, rebuilt, strict=True):
+        as_before = "as" if done.as_before else "not as"
+        typer.echo(f"{model.name}: {done.rows} rows at position {done.position}, {as_before} before")
+    raise typer.Exit(0 if all(done.as_before for done in rebuilt) else 1)
 
 
 def _forget_kept_states(settings: Settings) -> None:

@@ -23,7 +23,7 @@ from ledger.store.log import Standing
 
 log = structlog.get_logger(__name__)
 
-KEEP_EVERY: Final = 200
+KEEP_EVERY: Final = 300
 """A card's state is kept when it has grown by so many events since it was last kept."""
 _BREATH: Final = 50
 """Events that are folded before others have their turn."""

@@ -16,7 +16,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from ledger.aggregates.account import AccountFact
 from ledger.aggregates.card import Card
-from ledger.aggregates.fact import Event
+from ledger.aggregates.fact import Event, Fact
 from ledger.projections.columns import bigints, blobs, dates, packed, uuids
 from ledger.projections.read_model import Kept, ReadModel, Write, forget_oldest, on
 from ledger.store.kept import FoldedCard, decode_folded, encode
@@ -46,6 +46,9 @@ class Balances(ReadModel):
     """The writer."""
 
     name = "balances"
+
+    def heeds(self, fact: type[Fact]) -> bool:
+        return fact.topic.startswith("card.")
 
     async def write(self, connection: Connection, events: Sequence[Recorded], table: str, kept: Kept) -> Write | None:
         """Fold the cards' events into their rows."""

@@ -11,8 +11,9 @@ from typing import Any
 
 from psycopg_pool import AsyncConnectionPool
 
+from ledger.aggregates.fact import Fact
 from ledger.calendar import business_day
-from ledger.postings import ACCOUNTS, RULES, postings, value_date
+from ledger.postings import ACCOUNTS, RULES, moves_money, postings, value_date
 from ledger.projections.columns import bigints, dates, instants, smallints, uuids, words
 from ledger.projections.read_model import Lines
 from ledger.store.pages import Recorded
@@ -57,6 +58,9 @@ class Journal(Lines):
 
     name = "journal"
     store, columns = _STORE, _COLUMNS
+
+    def heeds(self, fact: type[Fact]) -> bool:
+        return moves_money(fact)
 
     def rows(self, recorded: Recorded) -> list[tuple[Any, ...]]:
         event, recorded_at = recorded.event, recorded.recorded_at

@@ -17,8 +17,8 @@ from psycopg_pool import AsyncConnectionPool
 
 from ledger.aggregates.access import Access
 from ledger.aggregates.card import Card, CardIssued
-from ledger.aggregates.fact import Aggregate, Event
-from ledger.aggregates.member import Member
+from ledger.aggregates.fact import Aggregate, Event, Fact
+from ledger.aggregates.member import Member, MemberEnrolled
 from ledger.aggregates.web_login import WebLogin
 from ledger.projections.columns import blobs, packed, uuids, words
 from ledger.projections.read_model import Kept, ReadModel, Write, forget_oldest, on
@@ -50,6 +50,9 @@ class Lockouts(ReadModel):
     """The writer."""
 
     name = "lockouts"
+
+    def heeds(self, fact: type[Fact]) -> bool:
+        return fact.__module__ in _MODULES or fact is MemberEnrolled
 
     async def write(self, connection: Connection, events: Sequence[Recorded], table: str, kept: Kept) -> Write | None:
         """Fold what says who may use a card or log in."""

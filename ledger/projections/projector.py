@@ -87,7 +87,7 @@ class Projector:
         lost = False
         while not self._stopping.is_set():
             try:
-                async with await self._connect() as connection:
+                async with await self.connect() as connection:
                     if lost:
                         log.info("projector.connected-again")
                     lost = False
@@ -101,7 +101,8 @@ class Projector:
                 lost = True
                 await self._pause(_RETRY_SECONDS)
 
-    async def _connect(self) -> Connection:
+    async def connect(self) -> Connection:
+        """A connection as `step` wants it."""
         return await psycopg.AsyncConnection.connect(
             self._dsn, autocommit=True, connect_timeout=5, options=_SETTINGS, prepare_threshold=2
         )
@@ -142,7 +143,7 @@ class Projector:
         """Wake the projector at each commit; a connection of its own, made again after it was lost."""
         while True:
             try:
-                async with await self._connect() as connection:
+                async with await self.connect() as connection:
                     await connection.execute("listen ledger_events")
                     self._wake.set()
                     async for _ in connection.notifies():

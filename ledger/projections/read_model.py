@@ -12,6 +12,7 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
+from ledger.aggregates.fact import Fact
 from ledger.projections.columns import Column, packed
 from ledger.store.pages import Connection, Recorded
 
@@ -35,6 +36,11 @@ class ReadModel(ABC):
     async def write(self, connection: Connection, events: Sequence[Recorded], table: str, kept: Kept) -> Write | None:
         """The statement for the rows of these events, None where they change none. `kept` holds the folded rows as the
         table has them, and afterwards as the statement leaves them."""
+
+    def heeds(self, fact: type[Fact]) -> bool:
+        """Whether a fact of this kind can change a row: a rebuild does not read the others."""
+        del fact
+        return True
 
     async def apply(self, connection: Connection, events: Sequence[Recorded], table: str) -> None:
         """Write the rows of the events with nothing kept from before."""

@@ -5,14 +5,30 @@ What must stay true: readers see the old rows or the new ones, never a half; not
 
 from __future__ import annotations
 
+import asyncio
+import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 
+import psycopg
 from psycopg import sql
 
+from ledger.aggregates.fact import FACTS
 from ledger.projections.read_model import Kept, ReadModel
-from ledger.store.pages import Connection, Recorded, page_after
+from ledger.store.pages import Connection, Recorded, recorded_rows
 
+PAGE = 8000
+"""Events; the larger the page, the seldomer a folded row is written that later events change again."""
+_EVENTS = """
+select notification_id, recorded_at, originator_id, originator_version, topic, state from ledger_events
+where notification_id > %s and notification_id <= %s and topic <> all(%s) order by notification_id
+"""
+_OPTIONS = """
+select array(select array[option_name, option_value] from pg_options_to_table(reloptions))
+from pg_class where oid = to_regclass(%s)
+"""
 _DIGEST = "select coalesce(sum(hashtextextended(t::text, 0)::numeric), 0), count(*) from {table} t"
 
 
@@ -27,18 +43,46 @@ class Rebuilt:
 
 async def rebuild(connection: Connection, model: ReadModel, told: Callable[[int], None] = lambda _: None) -> Rebuilt:
     """Rebuild one read model while the projector follows; `told` hears each position that was reached."""
-    fresh = f"{model.name}_rebuilt"
-    await connection.execute(sql.SQL("drop table if exists {}").format(sql.Identifier(fresh)))
-    await connection.execute(
-        sql.SQL("create table {} (like {} including all)").format(sql.Identifier(fresh), sql.Identifier(model.name))
-    )
+    fresh = await _fresh(connection, model.name)
     position, kept = 0, Kept()
-    while events := await _next_page(connection, model.name, position):
+    while (through := await _reach(connection, model.name, position)) > position:
         async with connection.transaction():
-            await _write(connection, model, events, fresh, kept)
-        position = events[-1].position
+            await _write(connection, model, await _between(connection, model, position, through), fresh, kept)
+        position = through
         told(position)
     return await _switch(connection, model, fresh, position, kept)
+
+
+async def rebuild_all(dsn: str, models: Sequence[ReadModel]) -> list[Rebuilt]:
+    """Rebuild several, as many at a time as there are cores: each in a process of its own, a single one in this."""
+    if len(models) == 1:
+        return [await _rebuilt(dsn, models[0])]
+    with ProcessPoolExecutor(min(len(models), os.cpu_count() or 1), get_context("spawn")) as room:
+        loop = asyncio.get_running_loop()
+        return await asyncio.gather(*(loop.run_in_executor(room, _in_a_process, dsn, model) for model in models))
+
+
+async def _rebuilt(dsn: str, model: ReadModel) -> Rebuilt:
+    async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
+        return await rebuild(connection, model)
+
+
+def _in_a_process(dsn: str, model: ReadModel) -> Rebuilt:
+    return asyncio.run(_rebuilt(dsn, model))
+
+
+async def _fresh(connection: Connection, name: str) -> str:
+    """An empty table like the live one, its storage options too, which LIKE leaves out."""
+    fresh, table = sql.Identifier(f"{name}_rebuilt"), sql.Identifier(name)
+    row = await (await connection.execute(_OPTIONS, (name,))).fetchone()
+    assert row is not None
+    await connection.execute(sql.SQL("drop table if exists {}").format(fresh))
+    await connection.execute(sql.SQL("create table {} (like {} including all)").format(fresh, table))
+    for option, value in row[0]:
+        await connection.execute(
+            sql.SQL("alter table {} set ({} = {})").format(fresh, sql.Identifier(option), sql.Literal(value))
+        )
+    return f"{name}_rebuilt"
 
 
 async def _write(connection: Connection, model: ReadModel, events: Sequence[Recorded], table: str, kept: Kept) -> None:
@@ -47,16 +91,24 @@ async def _write(connection: Connection, model: ReadModel, events: Sequence[Reco
         await connection.execute(*write)
 
 
-async def _next_page(connection: Connection, name: str, position: int) -> list[Recorded]:
-    """The next events, as far as the live table shows them: beyond, the two could not be compared.
+async def _reach(connection: Connection, name: str, position: int) -> int:
+    """How far the next page goes: not beyond what the live table shows, or the two could not be compared.
 
-    A live table that stopped, or never ran, is no measure: then the next events of the log.
+    A live table that stopped, or never ran, is no measure: then the log itself is.
     """
-    events = await page_after(connection, position)
     row = await _standing(connection, name)
     if row is None or row[1] != "following":
-        return events
-    return [event for event in events if event.position <= row[0]]
+        query = "select coalesce(max(notification_id), 0), '' from ledger_events"
+        row = await (await connection.execute(query)).fetchone()
+    assert row is not None
+    return min(position + PAGE, row[0])
+
+
+async def _between(connection: Connection, model: ReadModel, after: int, through: int) -> list[Recorded]:
+    """The events of the page, without those that are known to be nothing to this read model."""
+    without = [topic for topic, fact in FACTS.items() if not model.heeds(fact)]
+    cursor = await connection.cursor(binary=True).execute(_EVENTS, (after, through, without))
+    return recorded_rows(await cursor.fetchall())
 
 
 async def _standing(connection: Connection, name: str) -> tuple[int, str] | None:
@@ -73,9 +125,9 @@ async def _switch(connection: Connection, model: ReadModel, fresh: str, position
         table = sql.Identifier(model.name)
         await connection.execute(sql.SQL("lock table {} in share row exclusive mode").format(table))
         await connection.execute("select from projections where name = %s for update", (model.name,))
-        while events := await _next_page(connection, model.name, position):
-            await _write(connection, model, events, fresh, kept)
-            position = events[-1].position
+        while (through := await _reach(connection, model.name, position)) > position:
+            await _write(connection, model, await _between(connection, model, position, through), fresh, kept)
+            position = through
         live = await _standing(connection, model.name)
         old, new = await _digest(connection, model.name), await _digest(connection, fresh)
         await connection.execute(sql.SQL("drop table {}").format(sql.Identifier(model.name)))

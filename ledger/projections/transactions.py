@@ -54,10 +54,11 @@ left join lateral (
         t.principal_before, t.principal_after, t.method, t.value_date, t.recorded_at at time zone 'UTC' as recorded_at,
         t.reverses::text, t.revises::text, t.caused_by::text
     from transactions t
-    where t.card_id = w.card and (t.position, t.line) < (w.position, w.line) and t.position <= w.as_of
+    where (t.card_id, t.position, t.line) < (w.card, w.position, w.line)
+      and (t.card_id, t.position) >= (w.card, 0) and t.position <= w.as_of
       and (w.kind is null or t.kind = w.kind)
       and (w.since is null or t.value_date >= w.since) and (w.until is null or t.value_date <= w.until)
-    order by t.position desc, t.line desc limit w.at_most
+    order by t.card_id desc, t.position desc, t.line desc limit w.at_most
 ) x on true where p.name = 'transactions'
 order by w.number, x.position desc, x.line desc
 """
@@ -178,6 +179,9 @@ class Transactions(Lines):
 
     name = "transactions"
     store, columns = _STORE, _COLUMNS
+
+    def heeds(self, fact: type[Fact]) -> bool:
+        return fact in lines.registry
 
     def rows(self, recorded: Recorded) -> list[tuple[Any, ...]]:
         told = lines.registry.get(type(recorded.event.fact))  # most facts, and so the whole log, are told apart at once

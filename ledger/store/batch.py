@@ -12,7 +12,7 @@ from uuid import UUID
 import msgspec
 from psycopg.types.json import Jsonb
 
-from ledger.store.kept import KeptState
+from ledger.store.kept import KeptState, fold_code
 
 RECORD = """
 select head, clashes from record_acts(
@@ -21,6 +21,19 @@ select head, clashes from record_acts(
     %b::int[], %b::bigint[], %b::text[], %b::text[], %b::bytea[], %b::text[], %b::bytea[], %b)
 """
 """Arrays go in binary: as text, each element of each is quoted in Python."""
+
+_RECORD_AND_KEEP = """
+with recorded as materialized (record_acts), kept as (
+    insert into kept_states as k (stream, version, fold_code, state)
+    select t.stream, t.version, %b, t.state
+    from recorded r, unnest(%b::int[], %b::uuid[], %b::bigint[], %b::bytea[]) t (act, stream, version, state)
+    where r.head is not null and (r.clashes is null or not r.clashes ? t.act::text)
+    on conflict (stream) do update
+    set version = excluded.version, fold_code = excluded.fold_code, state = excluded.state
+)
+select head, clashes from recorded
+""".replace("record_acts", RECORD)
+"""The states of the acts that stand are kept in the statement that records them: there is no moment between."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +113,14 @@ class Batch:
             self.key_acts, self.key_events, self.key_subjects, self.keys, self.fingerprints, self.refusals, self.bodies,
             Jsonb(self.rows, dumps=msgspec.json.encode) if self.rows else None,
         )  # fmt: skip
+
+    def call(self) -> tuple[str, tuple[Any, ...]]:
+        """The statement that records the batch, and its arguments."""
+        if not self.kept:
+            return RECORD, self.arguments()
+        acts, states = zip(*self.kept.values(), strict=True)
+        kept = ([each.stream for each in states], [each.version for each in states], [each.state for each in states])
+        return _RECORD_AND_KEEP, (*self.arguments(), fold_code(), list(acts), *kept)
 
     def outcomes(self, head: int | None, clashes: Mapping[str, str] | None) -> list[Outcome]:
         """What `record_acts` answered, act by act; without a head the clock was moved and nothing is written."""

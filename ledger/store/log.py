@@ -19,7 +19,7 @@ import psycopg
 
 from ledger.aggregates.fact import Event
 from ledger.instruction import IdempotencyKey
-from ledger.store.batch import RECORD, Batch, Outcome
+from ledger.store.batch import Batch, Outcome
 from ledger.store.kept import KeptState, fold_code
 from ledger.store.mapper import decode
 
@@ -43,11 +43,6 @@ _BRING_UP = (
     "select kind, stream, number, word, bytes, fingerprint, subject, key, at, clock_offset"
     " from bring_up(%b::uuid[], %b::bigint[], %b::text[], %b::text[], %b, %b::int)"
 )
-_KEEP = """
-insert into kept_states as k (stream, version, fold_code, state)
-select t.stream, t.version, %b, t.state from unnest(%b::uuid[], %b::bigint[], %b::bytea[]) t (stream, version, state)
-on conflict (stream) do update set version = excluded.version, fold_code = excluded.fold_code, state = excluded.state
-"""
 _SETTLE = """
 select t.act, e.notification_id
 from unnest(%b::int[], %b::uuid[], %b::bigint[], %b::bytea[]) t (act, stream, version, state)
@@ -156,11 +151,9 @@ class Log:
         """
         connection = await self.connection()
         try:
-            if not batch.kept:
-                return await self._record(connection, batch)
-            async with connection.transaction():
-                outcomes = await self._record(connection, batch)
-                await self._keep(connection, batch, outcomes)
+            statement, arguments = batch.call()
+            cursor = await connection.cursor(binary=True).execute(statement, arguments)
+            answer = await cursor.fetchone()
         except psycopg.OperationalError as lost:
             if not connection.broken:
                 raise
@@ -168,26 +161,8 @@ class Log:
             if settled is None:
                 raise
             return settled
-        return outcomes
-
-    @staticmethod
-    async def _record(connection: psycopg.AsyncConnection, batch: Batch) -> list[Outcome]:
-        cursor = await connection.cursor(binary=True).execute(RECORD, batch.arguments())
-        answer = await cursor.fetchone()
         assert answer is not None, "the function answers one row"
         return batch.outcomes(*answer)
-
-    @staticmethod
-    async def _keep(connection: psycopg.AsyncConnection, batch: Batch, outcomes: list[Outcome]) -> None:
-        """Keep the states of the acts that stand, in the transaction of their events."""
-        states = [state for act, state in batch.kept.values() if outcomes[act - 1].clash is None]
-        if states:
-            columns = (
-                [state.stream for state in states],
-                [state.version for state in states],
-                [state.state for state in states],
-            )
-            await connection.execute(_KEEP, (fold_code(), *columns))
 
     async def _settle(self, batch: Batch, lost: psycopg.OperationalError) -> list[Outcome] | None:
         """What became of a batch whose connection was lost; None: it is not in the log and never will be."""
