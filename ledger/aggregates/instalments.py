@@ -1,7 +1,7 @@
 """Instalments: set, satisfied, missed, withdrawn; the interest-free period; the month end; the day close of a card.
 
-What must stay true: whether an instalment was missed follows from dates, not from when somebody looked. Every act of
-money judges the due dates that are over, and the day close does so for cards that had no act.
+What must stay true: whether an instalment was missed follows from dates, not from when somebody looked. Every advance
+and every receipt judges the due dates that are over, and the day close does so for cards that had neither.
 """
 
 from __future__ import annotations

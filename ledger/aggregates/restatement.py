@@ -105,7 +105,8 @@ class CardRestatement(CardInstalments):
         rerun.run(entries, max(self.today - ONE_DAY, before.day - ONE_DAY, before.posted_through or date.min))
         after = reposted(replace(rerun.standing, day=max(rerun.standing.day, before.day)), before.posted_through)
         revised = tuple(_revisions(entries, rerun.receipts, add))
-        judged_again = min(since, start.due.day) if start.due is not None else since
+        # A checkpoint before a refund or a new rate may still have a due date open that is over.
+        judged_again = since if start.due is None else min(since, start.due.day)
         known = {due for due in self.account.missed_dues if due >= judged_again}
         found = {missed.due for missed in rerun.missed}
         return Outcome(
@@ -136,7 +137,7 @@ class CardRestatement(CardInstalments):
             self.record(
                 AllocationRevised(caused_by=cause, value_date=on, revised=outcome.revised, terms_version=terms.version)
             )
-        self._tell_schedule(outcome.before, outcome.schedule or self._last_schedule(), terms)
+        self._tell_schedule(outcome, terms)
         self._tell_free_period(outcome.before, terms)
         for due in outcome.withdrawn:
             self.record(InstalmentMissedWithdrawn(due=due))
@@ -157,20 +158,19 @@ class CardRestatement(CardInstalments):
         if settled and _is_open(before) and not _is_open(after):
             self.record(AccountSettled(value_date=on))
 
-    def _last_schedule(self) -> Schedule | None:
-        last = self.written.last_drawn()
-        return None if last is None else last.schedule
-
-    def _tell_schedule(self, before: Standing, schedule: Schedule | None, terms: Terms) -> None:
-        """Record the instalment and the due date that the restatement left. `schedule` tells the coefficient alone:
-        an instalment that a refund set is in no advance."""
-        after = self.account.standing
+    def _tell_schedule(self, outcome: Outcome, terms: Terms) -> None:
+        before, after = outcome.before, self.account.standing
         changed = (after.instalment, after.late_damages_bps) != (before.instalment, before.late_damages_bps)
-        if after.instalment and changed and schedule is not None:
-            told = (after.instalment, schedule.coefficient_bps, after.late_damages_bps, schedule.first_due)
+        schedule = (outcome.schedule or self._last_schedule()) if after.instalment and changed else None
+        if schedule is not None:  # its amounts may be those of an advance, and the last ones those of a refund
+            told = (after.instalment, schedule.coefficient_bps, after.late_damages_bps, None)
             self.set_instalment(Schedule(*told), terms)
         if after.due is not None and (after.due, after.window_paid) != (before.due, before.window_paid):
             self.set_due(after.due, window_paid=after.window_paid)
+
+    def _last_schedule(self) -> Schedule | None:
+        last = self.written.last_drawn()
+        return None if last is None else last.schedule
 
     def _tell_free_period(self, before: Standing, terms: Terms) -> None:
         after = self.account.standing

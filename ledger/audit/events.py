@@ -40,9 +40,11 @@ where notification_id > %(after)s and notification_id <= %(until)s
   and (%(value_to)s::text is null or convert_from(state, 'UTF8')::jsonb->'data'->>'value_date' <= %(value_to)s)
 order by notification_id limit %(limit)s
 """
-# One stream goes by its own index.
-_STREAM_PAGE = _PAGE.replace("(%(stream)s::uuid is null or originator_id", "(originator_id").replace(
-    "order by notification_id", "order by originator_version"
+# One stream goes by its own index: where it is most of the log, PostgreSQL would else read the log and sort it.
+_STREAM_PAGE = (
+    _PAGE.replace("(%(stream)s::uuid is null or originator_id", "(originator_id")
+    .replace("where notification_id > %(after)s and notification_id <=", "where notification_id + 0 <=")
+    .replace("order by notification_id", "order by originator_version")
 )
 _HEAD = "select coalesce(max(notification_id), 0) from ledger_events"
 
