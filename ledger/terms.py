@@ -31,8 +31,19 @@ GUESSES_MAX = {
     "pin_generation_failures": 100,
     "password_max_failures": 10,
 }
-STATUTORY_CHECKS = {"advances_over": 50_000, "balance_over": 100_000, "every_months": 3, "ask_within_days": 21}
-STATUTORY_YEARS = {"books_years": 10, "identity_years": 7, "transaction_years": 7, "credit_check_years": 3}
+STATUTORY_MOST = {
+    "limit": {
+        "proof_own_over": 500_000,
+        "proof_total_over": 1_000_000,
+        "proof_valid_years": 3,
+        "proof_confirmed_valid_years": 5,
+    },
+    "credit_check": {"advances_over": 50_000, "balance_over": 100_000, "every_months": 3, "ask_within_days": 21},
+}
+STATUTORY_LEAST = {
+    "limit": {"income_divisor": 3, "proof_confirmable_years": 2},
+    "retention": {"books_years": 10, "identity_years": 7, "transaction_years": 7, "credit_check_years": 3},
+}
 DIVISORS: Final = frozenset(
     {"step", "unit", "cash_unit", "transfer_unit", "prepaid_unit", "income_divisor", "every_months"}
 )
@@ -288,12 +299,14 @@ def _law_faults(terms: Terms) -> Iterator[tuple[str, str, str]]:
     if terms.interest.late_damages_bps > STATUTORY_DAMAGES_BPS:
         reason = f"late_damages_bps must be at most {STATUTORY_DAMAGES_BPS}"
         yield "interest", "late_damages_bps", reason
-    for key, most in STATUTORY_CHECKS.items():
-        if getattr(terms.credit_check, key) > most:
-            yield "credit_check", key, f"{key} must be at most {most}"
-    for key, fewest in STATUTORY_YEARS.items():
-        if getattr(terms.retention, key) < fewest:
-            yield "retention", key, f"{key} must be at least {fewest}"
+    for section, bounds in STATUTORY_MOST.items():
+        for key, most in bounds.items():
+            if getattr(getattr(terms, section), key) > most:
+                yield section, key, f"{key} must be at most {most}"
+    for section, bounds in STATUTORY_LEAST.items():
+        for key, least in bounds.items():
+            if getattr(getattr(terms, section), key) < least:
+                yield section, key, f"{key} must be at least {least}"
     for key, most in GUESSES_MAX.items():
         if not 1 <= getattr(terms.lock, key) <= most:
             yield "lock", key, f"{key} must be 1 to {most}"

@@ -151,6 +151,8 @@ class Lives:
         assert figures.days_late == ((day - walk.missed[0][0]).days if walk.missed else 0)
         assert figures.minimum_instalment == (min(walk.instalment, walk.owed) if walk.due else 0)
         assert figures.annual_rate_bps == walk.rate
+        missed = self.fast.card.account.missed_dues
+        assert len(set(missed)) == len(missed)
 
 
 @settings(max_examples=250)

@@ -255,3 +255,37 @@ def test_replaying_every_entry_gives_the_present_standing() -> None:
     assert structs.replace(outcome.restatement.after, interest_posted=card.account.standing.interest_posted) == (
         card.account.standing
     )
+
+
+@pytest.mark.parametrize("looked_away", ["refund", "rate"])
+def test_an_instalment_is_missed_once_though_a_restatement_starts_before_anybody_had_judged_it(
+    looked_away: str,
+) -> None:
+    borrower = Borrower(D(2025, 4, 1))
+    borrower.repay(D(2025, 4, 2), 3_000)
+    borrower.draw(FIFTH_OF_MAY, 100_000)
+    card = borrower.on(D(2025, 6, 10))  # due on 5 June; neither act below judges it
+    if looked_away == "refund":
+        card.send_refund(Yen(1_000), value_date=None, terms=borrower.terms)
+    else:
+        limit = card.account.credit_limit
+        card.change_limit(limit, annual_rate_bps=1_500, request_id=None, reason="test", terms=borrower.terms)
+    borrower.repay(D(2025, 6, 12), 1_000)
+    borrower.repay(D(2025, 6, 13), 500, value_date=D(2025, 6, 11))
+    assert [missed.due for missed in borrower.facts(InstalmentMissed)] == [D(2025, 6, 5)]
+    assert borrower.card.account.missed_dues == (D(2025, 6, 5),)
+    assert borrower.fold().account == borrower.card.account
+
+
+def test_a_refund_that_turns_out_to_be_lent_sets_the_instalment_of_its_own_balance() -> None:
+    borrower = drawn(on=D(2025, 4, 5))
+    borrower.repay(D(2025, 5, 7), borrower.figures(D(2025, 5, 7)).total)
+    kept = borrower.repay(D(2025, 5, 10), 200_000)
+    borrower.on(D(2025, 5, 11)).send_refund(Yen(200_000), value_date=None, terms=borrower.terms)
+    borrower.on(D(2025, 5, 12)).reverse_repayment(kept.repayment_id, borrower.terms)
+    told = borrower.facts(InstalmentSet)[-1]
+    assert (told.balance, told.coefficient_bps, told.amount) == (200_000, 361, 8_000)  # 7,220, and 3,610 before
+    assert borrower.figures(D(2025, 5, 12)).minimum_instalment == 8_000
+    borrower.repay(D(2025, 5, 13), 300, value_date=D(2025, 5, 12))
+    assert borrower.figures(D(2025, 5, 13)).minimum_instalment == 8_000
+    assert borrower.fold().account == borrower.card.account

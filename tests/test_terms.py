@@ -154,6 +154,35 @@ def test_no_table_of_caps_lets_in_more_than_the_statutes_do(tmp_path: Path, old:
     assert refused.value.line == TEXT[: TEXT.index("rate_caps = [")].count("\n") + 1
 
 
+@pytest.mark.parametrize(
+    ("key", "lawful", "unlawful"),
+    [
+        ("income_divisor", 3, 2),
+        ("proof_own_over", 500_000, 500_001),
+        ("proof_total_over", 1_000_000, 1_000_001),
+        ("proof_valid_years", 3, 4),
+        ("proof_confirmed_valid_years", 5, 6),
+        ("proof_confirmable_years", 2, 1),
+        ("advances_over", 50_000, 50_001),
+        ("balance_over", 100_000, 100_001),
+        ("every_months", 3, 4),
+        ("ask_within_days", 21, 22),
+        ("books_years", 10, 9),
+        ("identity_years", 7, 6),
+        ("transaction_years", 7, 6),
+        ("credit_check_years", 3, 2),
+    ],
+)
+def test_no_file_loosens_a_limit_of_the_statutes(tmp_path: Path, key: str, lawful: int, unlawful: int) -> None:
+    shipped = f"\n{key} = {lawful:_}"
+    assert TEXT.count(shipped) == 1
+    with pytest.raises(TermsInvalid, match=f"{key} must be at ") as refused:
+        TermsBook.load(written(tmp_path, TEXT.replace(shipped, f"\n{key} = {unlawful}")))
+    assert str(lawful) in refused.value.reason
+    stricter = 2 * lawful - unlawful
+    TermsBook.load(written(tmp_path, TEXT.replace(shipped, f"\n{key} = {stricter}")))
+
+
 def test_a_missing_key_is_refused_at_its_section(tmp_path: Path) -> None:
     text = TEXT.replace("stop_at_missed = 3", "# gone", 1)
     with pytest.raises(TermsInvalid, match="missing key stop_at_missed") as refused:

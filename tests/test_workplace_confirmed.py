@@ -84,6 +84,9 @@ def test_a_card_that_needs_a_proof_is_issued_on_one_that_is_four_years_old_and_c
         assert confirmed(service, tmp_path, member_id) == (0, "the proof of income is good until 2026-04-01")
     moved_on = {"workplace": "another"}
     assert service.ask("PATCH", f"/v1/members/{moved}/profile", "counter", moved_on).status == 200
+    before_it = {"annual_income": 3_600_000, "issued_on": "2023-08-31"}
+    service.done(f"/v1/members/{moved}/income-proofs", "counter", before_it)
+    assert confirmed(service, tmp_path, moved)[0] == 1
     service.go_to(D(2025, 9, 1))
     asked = {member_id: card_asked(service, member_id, credit_limit=600_000).code for member_id in people}
     assert asked == {kept: "201", lapsed: "income-proof-required", moved: "income-proof-required"}

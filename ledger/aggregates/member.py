@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final
 
-from ledger import refusals
 from ledger.aggregates.fact import Fact
 from ledger.aggregates.limit_requests import MemberLimitRequests
 from ledger.aggregates.web_login import MemberWebLogin
@@ -156,9 +155,7 @@ class Member(MemberWebLogin, MemberLimitRequests, stream="member"):
         return sealed_version
 
     def confirm_workplace(self) -> None:
-        """Note that the workplace is unchanged; raises IncomeProofRequired where there is no proof to be kept by it."""
-        if self.income_proof_issued_on is None:
-            raise refusals.IncomeProofRequired
+        """Note that the workplace is unchanged. That there is a proof to be kept by it is found by `limits`."""
         self.record(WorkplaceConfirmed(confirmed_on=business_day(self.at)))
 
     def report_credit(self, *, reported_on: date) -> int:

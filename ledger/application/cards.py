@@ -15,7 +15,7 @@ from ledger.application.parts import Parts, require_fresh
 from ledger.instruction import Answer, Instruction
 from ledger.lane import Desk, GatheredStale
 from ledger.money import Yen
-from ledger.refusals import CardExists, InputRefused, NotFound, RoleNotPermitted
+from ledger.refusals import CardExists, IncomeProofRequired, InputRefused, NotFound, RoleNotPermitted
 from ledger.store.directory import CARD_NUMBER, PERSONAL, Personal
 
 ANYBODYS_STOP_REASONS = ("lost", "stolen")
@@ -226,6 +226,8 @@ class CardActs(Parts):
 
         def decide(desk: Desk) -> dict[str, Any]:
             member = desk.member(member_id)
+            if limits.proof_good_until(means_of(member, personal, desk.today), desk.terms) is None:
+                raise IncomeProofRequired
             member.confirm_workplace()
             until = limits.proof_good_until(means_of(member, personal, desk.today), desk.terms)
             return {"confirmed_on": desk.today.isoformat(), "proof_good_until": until and until.isoformat()}
