@@ -25,8 +25,9 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from api.edge import Edge, RequestMeters
+from api.edge import Edge
 from api.exchange import Reply
+from api.meters import RequestMeters
 from api.openapi import document
 from api.operations import by_path, operations
 from api.paths import Paths
@@ -56,7 +57,8 @@ def create_app(settings: Settings | None = None, open_services: OpenServices = o
     configure(settings.log_level)
     rows = operations(in_sandbox=settings.sandbox)
     told = document(rows, _version())
-    registry = CollectorRegistry()
+    registry, requests = CollectorRegistry(), RequestMeters()
+    registry.register(requests)
     observed = "FASTAPI_OTEL_AUTO_CONFIGURE" in os.environ  # the framework would ask again for each request
     resources = {path: Resource(by_method) for path, by_method in by_path(rows).items()}
     app = FastAPI(
@@ -72,7 +74,7 @@ def create_app(settings: Settings | None = None, open_services: OpenServices = o
                 Edge,
                 paths=Paths({} if observed else resources),  # an observer of the framework sees what goes through it
                 log=request_log(settings.log_level),
-                meters=RequestMeters(registry),
+                meters=requests,
             )
         ],
         exception_handlers={HTTPException: _framework_error},

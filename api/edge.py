@@ -9,35 +9,16 @@ from __future__ import annotations
 import time
 
 import psycopg
-from prometheus_client import CollectorRegistry, Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.typing import FilteringBoundLogger
 
 from api.exchange import Exchange
 from api.faults import OwnFault
+from api.meters import RequestMeters
 from api.paths import Paths
 from api.pipeline import deliver, refused
 from ledger.faults import kind_and_place
 from ledger.refusals import DatabaseUnavailable, Refusal
-
-
-class RequestMeters:
-    """Counts and times of requests by operation; children are kept, because looking them up costs more than adding."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        told, timed = "cardledger_http_requests", "cardledger_http_request_seconds"
-        self._requests = Counter(told, "Requests answered.", ("operation", "status"), registry=registry)
-        self._seconds = Histogram(timed, "Time to answer.", ("operation",), registry=registry)
-        self._counted: dict[tuple[str, int], Counter] = {}
-        self._timed: dict[str, Histogram] = {}
-
-    def add(self, operation: str, status: int, seconds: float) -> None:
-        kind = (operation, status)
-        if kind not in self._counted:
-            self._counted[kind] = self._requests.labels(operation, str(status))
-            self._timed[operation] = self._seconds.labels(operation)
-        self._counted[kind].inc()
-        self._timed[operation].observe(seconds)
 
 
 class Edge:

@@ -10,6 +10,7 @@ import hmac
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
@@ -26,6 +27,7 @@ Body = TypeVar("Body", bound=BaseModel)
 Headers = list[tuple[bytes, bytes]]
 
 _encoder = msgspec.json.Encoder()
+_TOKEN = re.compile(r"[Bb][Ee][Aa][Rr][Ee][Rr] +((?:ms|st)_[0-9A-Za-z_-]{16,512})")
 _REQUEST_ID = re.compile(rb"[0-9A-Za-z._:-]{1,128}")
 _TRACE_PARENT = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 
@@ -98,6 +100,12 @@ class Exchange:
         """The header as text, empty where it is absent."""
         return self.headers.get(name, b"").decode("latin-1")
 
+    @property
+    def token(self) -> str | None:
+        """The bearer token, where one was given in its one form."""
+        bearer = _TOKEN.fullmatch(self.header(b"authorization"))
+        return bearer[1] if bearer else None
+
     def taken(self, model: type[Body]) -> Body:
         """The validated body; the operation's table row says which model it is."""
         assert isinstance(self.body, model)
@@ -130,6 +138,17 @@ class Exchange:
     def fingerprint(self, key: bytes) -> bytes:
         """HMAC over method, path and raw body: the same request again, without keeping what it said."""
         return hmac.digest(key, b"%s %s\n%s" % (self.method.encode(), self.path.encode(), self.raw), "sha256")
+
+
+@lru_cache(maxsize=512)
+def accepted_media(accept: str) -> frozenset[str]:
+    """The media ranges of an Accept header that are not ruled out by `q=0`."""
+    ranges = set()
+    for choice in accept.split(","):
+        media, *parameters = (part.strip().lower() for part in choice.split(";"))
+        if not any(re.fullmatch(r"q *= *0(\.0*)?", parameter) for parameter in parameters):
+            ranges.add(media)
+    return frozenset(ranges)
 
 
 def _identity(headers: Mapping[bytes, bytes], command_id: UUID) -> tuple[str, str]:

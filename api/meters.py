@@ -1,4 +1,4 @@
-"""What `/metrics` tells of the ledger itself; the requests are counted at the edge.
+"""What `/metrics` tells: of the requests, and of the ledger itself.
 
 What must stay true: a label is a name from the code, never something that a caller sent; and metrics are told whether
 or not the database can be asked.
@@ -7,6 +7,7 @@ or not the database can be asked.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
 import psycopg
@@ -15,12 +16,34 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from ledger.application import Ledger
-from ledger.meters import Histogram, ProjectorMeters
+from ledger.meters import Histogram, ProjectorMeters, seconds
 from ledger.projections.status import ProjectionStatus, listing_async
 from ledger.store.throttle import SourceThrottle
 
 ASKED_SECONDS = 1.0
 """How long the database may take to say where the read models stand."""
+
+
+class RequestMeters(Collector):
+    """Counts and times of requests by operation."""
+
+    def __init__(self) -> None:
+        self._answered: Counter[tuple[str, int]] = Counter()
+        self._seconds: defaultdict[str, Histogram] = defaultdict(seconds)
+
+    def add(self, operation: str, status: int, took: float) -> None:
+        self._answered[operation, status] += 1
+        self._seconds[operation].add(took)
+
+    def collect(self) -> Iterator[Metric]:
+        answered = CounterMetricFamily("cardledger_http_requests", "Requests answered.", labels=["operation", "status"])
+        for (operation, status), times in sorted(self._answered.items()):
+            answered.add_metric([operation, str(status)], times)
+        yield answered
+        told = HistogramMetricFamily("cardledger_http_request_seconds", "Time to answer.", labels=["operation"])
+        for operation, histogram in sorted(self._seconds.items()):
+            told.add_metric([operation], _buckets(histogram), histogram.total)
+        yield told
 
 
 class LedgerMeters(Collector):

@@ -12,10 +12,11 @@ from collections.abc import Mapping
 from functools import lru_cache
 from uuid import UUID
 
-from starlette.responses import Response
+from starlette.concurrency import iterate_in_threadpool
+from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from api.exchange import Exchange, Reply
+from api.exchange import Exchange, Reply, accepted_media
 from api.faults import (
     BodyTooLarge,
     BodyTooSlow,
@@ -42,7 +43,6 @@ SINGULAR = frozenset({b"authorization", b"content-length", b"content-type", b"ho
 """Headers that may stand once: two of them would be read differently by two readers."""
 
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-_TOKEN = re.compile(r"[Bb][Ee][Aa][Rr][Ee][Rr] +((?:ms|st)_[0-9A-Za-z_-]{16,512})")
 _KEY = re.compile(r"[!-~]{1,255}")
 _PARAMETER = r"""[ \t]*;[ \t]*([!#$%&'*+.^_`|~0-9a-z-]+)=([!#$%&'*+.^_`|~0-9a-z-]+|"[^"\\]*")"""
 _JSON = re.compile(rf"application/json((?:{_PARAMETER})*)[ \t]*", re.IGNORECASE)
@@ -70,6 +70,8 @@ class Resource:
             if operation is None:
                 reply.headers.append((b"allow", self.allow))
         if isinstance(reply, Response):
+            if exchange.method == "HEAD" and isinstance(reply, StreamingResponse):
+                reply.body_iterator = iterate_in_threadpool(())  # not begun: it might never end
             await reply(scope, receive, send)
         else:
             await deliver(reply, exchange, send)
@@ -157,22 +159,11 @@ async def _received(receive: Receive) -> bytes:
     return body
 
 
-@lru_cache(maxsize=512)
-def _accepted(accept: str) -> frozenset[str]:
-    """The media ranges of an Accept header that are not ruled out by `q=0`."""
-    ranges = set()
-    for choice in accept.split(","):
-        media, *parameters = (part.strip().lower() for part in choice.split(";"))
-        if not any(re.fullmatch(r"q *= *0(\.0*)?", parameter) for parameter in parameters):
-            ranges.add(media)
-    return frozenset(ranges)
-
-
 def refuse_unacceptable(media: tuple[str, ...], accept: str) -> None:
     """Raises NotAcceptable when no form of the answer is among those that the request accepts."""
     if not accept or accept == "*/*":
         return
-    accepted = _accepted(accept)
+    accepted = accepted_media(accept)
     if "*/*" not in accepted and not any(
         form in accepted or f"{form.partition('/')[0]}/*" in accepted for form in (*media, "application/problem+json")
     ):
@@ -193,8 +184,8 @@ async def authenticate(exchange: Exchange, operation: Operation) -> Caller:
     given = exchange.header(b"authorization")
     if not given and operation.public:
         return ANONYMOUS
-    bearer = _TOKEN.fullmatch(given)
-    caller = await exchange.services.door.caller(bearer[1]) if bearer else None
+    token = exchange.token
+    caller = await exchange.services.door.caller(token) if token else None
     if caller is None:
         raise Unauthenticated
     return caller

@@ -18,14 +18,14 @@ from ledger.terms import Terms
 class Agreement:
     """The days of an agreement that clocks run from; None for what has not happened.
 
-    `claims_gone_on` is the day from which nothing is owed, None while anything is. `checks_asked_on`: the days on which
-    a periodic credit check was put on record.
+    `claims_gone_on` is the day from which nothing is owed, None while anything is. `checked_on`: the days on which a
+    periodic credit check was put on record, the question and the report.
     """
 
     ended_on: date | None
     claims_gone_on: date | None
     last_transaction_on: date | None
-    checks_asked_on: tuple[date, ...] = ()
+    checked_on: tuple[date, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +49,8 @@ def clocks(agreement: Agreement, terms: Terms) -> tuple[Clock, ...]:
     ]
     if agreement.last_transaction_on is not None:
         found.append(_clock("last-transaction", agreement.last_transaction_on, rule.transaction_years))
-    if agreement.checks_asked_on:
-        found.append(_clock("last-credit-check", max(agreement.checks_asked_on), rule.credit_check_years))
+    if agreement.checked_on:
+        found.append(_clock("last-credit-check", max(agreement.checked_on), rule.credit_check_years))
     return tuple(found)
 
 

@@ -14,6 +14,7 @@ import psycopg
 from borrowing import BOOK, CARD, CAUSE, Borrower, noon
 from hypothesis import strategies as st
 from ledgers import ATM, BANK, WRONG_PIN, Holder, borrowed, holder, opened, order, told
+from msgspec import structs
 
 from ledger.aggregates.card import Card
 from ledger.aggregates.fact import Event
@@ -59,7 +60,7 @@ class Life(Borrower):
     def on(self, day: date) -> Card:
         self.acts += 1
         self.day = day
-        cause = replace(CAUSE, command_id=uuid5(CARD, str(self.acts)))
+        cause = structs.replace(CAUSE, command_id=uuid5(CARD, str(self.acts)))
         return self.card.instructed_by(cause, noon(day))
 
     def do(self, kind: str, later: int, amount: int, back: int, method: str) -> None:
@@ -111,7 +112,7 @@ class Life(Borrower):
         """All open days, one after the other, in the small hours of this one."""
         while self.closed + timedelta(days=1) < day:
             self.closed += timedelta(days=1)
-            cause = replace(CAUSE, command_id=CARD, causation_id=f"day-close:{self.closed}")
+            cause = structs.replace(CAUSE, command_id=CARD, causation_id=f"day-close:{self.closed}")
             self.card.instructed_by(cause, noon(day)).close_day(self.closed, self.book.at(self.closed))
 
 
@@ -147,7 +148,7 @@ def as_recorded(events: Iterable[Event]) -> list[Recorded]:
 def side_by_side(lives: Iterable[list[Recorded]]) -> list[Recorded]:
     """Several lives in the order of their times, each under a stream of its own."""
     own = [
-        [replace(each, event=replace(each.event, originator_id=uuid5(CARD, str(number)))) for each in life]
+        [replace(each, event=structs.replace(each.event, originator_id=uuid5(CARD, str(number)))) for each in life]
         for number, life in enumerate(lives)
     ]
     merged = heapq.merge(*own, key=lambda each: (each.recorded_at, each.event.originator_id))

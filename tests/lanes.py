@@ -8,19 +8,21 @@ from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
 
-from ledgers import BOOK, order, rows
+import psycopg
+from ledgers import BOOK, order, rows, terminate_backends
 
 from ledger.aggregates.member import Member
 from ledger.instruction import Answer
 from ledger.lane import Act, Desk, Lane
+from ledger.store.batch import RECORD, Batch, Outcome
 from ledger.store.log import Log
 
 Body = dict[str, Any]
 
 
 @asynccontextmanager
-async def lane_on(dsn: str, **bounds: int) -> AsyncIterator[Lane]:
-    lane = Lane(Log(dsn), BOOK, **bounds)
+async def lane_on(dsn: str, log: Log | None = None, **bounds: int) -> AsyncIterator[Lane]:
+    lane = Lane(log or Log(dsn), BOOK, **bounds)
     await lane.start()
     try:
         yield lane
@@ -34,6 +36,21 @@ def in_lane(dsn: str, story: Callable[[Lane], Any], **bounds: int) -> Any:
             return await story(lane)
 
     return asyncio.run(run())
+
+
+class LosingLog(Log):
+    """Loses the answer of the first record call of several acts: the connection dies between commit and answer."""
+
+    lost = False
+
+    async def record(self, batch: Batch) -> list[Outcome]:
+        await self.connection()
+        if not self.lost and batch.acts > 1:
+            self.lost = True
+            async with await psycopg.AsyncConnection.connect(self._dsn, autocommit=True) as another:
+                await another.execute(RECORD, batch.arguments(), binary=True)
+            await asyncio.to_thread(terminate_backends, self._dsn)
+        return await super().record(batch)
 
 
 def enrol(member_id: UUID, **asked: Any) -> Act:

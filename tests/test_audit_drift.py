@@ -136,6 +136,18 @@ def test_a_read_model_that_stopped_is_a_finding(projected: str) -> None:
     assert (finding.what, finding.row) == ("read-model-failed", "lockouts")
 
 
+def test_a_read_model_that_says_it_is_where_the_log_has_not_come_is_a_finding(projected: str) -> None:
+    head = verified(projected).position
+    rows(projected, "update projections set position = position + 7 where name = 'transactions'")
+
+    (finding,) = verified(projected).findings
+
+    assert (finding.what, finding.row, finding.field) == ("read-model-ahead", "transactions", "position")
+    assert (finding.stored, finding.replayed) == (head + 7, head)
+    rebuilt(projected, "transactions")
+    assert verified(projected).findings == []
+
+
 def test_verifying_leaves_every_table_as_it_was(projected: str) -> None:
     tables = "select array_agg(relname order by relname) from pg_class where relkind = 'r'"
     contents = """

@@ -10,6 +10,7 @@ import pytest
 from borrowing import CARD
 from histories import LIVES, WITH_FEES, as_recorded, lived
 from hypothesis import event, given, settings
+from msgspec import structs
 
 from ledger.aggregates.card import Card
 from ledger.aggregates.instalments import InterestPosted
@@ -39,8 +40,8 @@ def recomputed(recorded: list[Recorded], book: TermsBook = WITH_FEES) -> Recompu
 def with_fact(recorded: list[Recorded], kind: type, **changed: object) -> tuple[list[Recorded], Recorded]:
     """The facts with the first of a kind changed as a forger would."""
     forged = next(each for each in recorded if isinstance(each.event.fact, kind))
-    fact = replace(forged.event.fact, **changed)  # type: ignore[type-var]
-    other = Recorded(forged.position, forged.recorded_at, replace(forged.event, fact=fact))
+    fact = structs.replace(forged.event.fact, **changed)
+    other = Recorded(forged.position, forged.recorded_at, structs.replace(forged.event, fact=fact))
     return [other if each is forged else each for each in recorded], other
 
 
@@ -105,7 +106,7 @@ def test_a_lock_that_came_too_late_is_found() -> None:
     card = Card.blank(CARD)
     locked = [each for each in lived([]) if each.event.mutate(card)]
     for number in range(1, 4):
-        acted = card.instructed_by(replace(locked[0].event.cause, command_id=CARD), locked[0].event.at)
+        acted = card.instructed_by(structs.replace(locked[0].event.cause, command_id=CARD), locked[0].event.at)
         acted.decide_pin_attempt(attempt_id=CARD, right=False, generation=1, terms=WITH_FEES.at(date(2023, 11, 6)))
         assert acted.access.consecutive == number
     recorded = as_recorded([*(each.event for each in locked), *card.collect_events()])  # type: ignore[list-item]
@@ -132,7 +133,7 @@ def test_an_act_under_terms_that_are_not_here_is_not_decided() -> None:
     [
         (lambda each: replace(each, position=each.position + 1), "position"),
         (lambda each: replace(each, recorded_at=each.recorded_at.replace(year=2001)), "recorded-time"),
-        (lambda each: replace(each, event=replace(each.event, originator_version=99)), "version"),
+        (lambda each: replace(each, event=structs.replace(each.event, originator_version=99)), "version"),
     ],
 )
 def test_a_hole_or_a_step_backward_is_found_at_its_position(change: object, what: str) -> None:

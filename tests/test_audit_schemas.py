@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -72,7 +71,6 @@ class Shelf(Aggregate):
 def weighed() -> Iterator[type[Fact]]:
     """A fact in its third version: the first held an amount alone, the second named it `quantity`."""
 
-    @dataclass(frozen=True, slots=True, kw_only=True)
     class Weighed(Fact, topic="shelf.weighed"):
         schema_version = 3
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from datetime import date
 from itertools import combinations
 from uuid import uuid4
@@ -17,6 +16,7 @@ from acting import through_json
 from borrowing import CAUSE, Borrower, noon
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from ledger.money import Yen
 from ledger.refusals import BadCredentials, CardStopped, Refusal
@@ -39,14 +39,14 @@ def lock(borrower: Borrower) -> None:
 
 
 def new_pin(borrower: Borrower) -> None:
-    at_the_counter = borrower.card.instructed_by(replace(CAUSE, channel="counter"), noon(DAY))
+    at_the_counter = borrower.card.instructed_by(structs.replace(CAUSE, channel="counter"), noon(DAY))
     at_the_counter.reset_pin(document_kind="passport", verified_at=noon(DAY), refused=False, terms=borrower.terms)
 
 
 def lift(borrower: Borrower) -> None:
     for stop_id in tuple(borrower.card.access.stops):
         borrower.on(DAY).request_lifting(stop_id, "checked")
-        borrower.card.instructed_by(replace(CAUSE, actor="another"), noon(DAY)).approve_lifting(stop_id)
+        borrower.card.instructed_by(structs.replace(CAUSE, actor="another"), noon(DAY)).approve_lifting(stop_id)
 
 
 def change_limit(borrower: Borrower) -> None:

@@ -91,6 +91,15 @@ def test_an_advance_that_was_taken_back_was_not_lent() -> None:
     assert due(borrower)[0][3:] == (110_000, 110_000)
 
 
+def test_an_advance_that_is_under_way_at_the_close_counts_as_lent() -> None:
+    borrower = Borrower(D(2025, 4, 10))
+    borrower.draw(D(2025, 4, 10), 50_000)
+    reserved = borrower.reserve(D(2025, 4, 30), 60_000).advance_id
+    borrower.on(D(2025, 5, 1)).close_day(D(2025, 4, 30), TERMS)
+    borrower.confirm(D(2025, 5, 1), reserved, D(2025, 4, 30))
+    assert due(borrower) == [(D(2025, 4, 10), D(2025, 4, 30), ("monthly",), 110_000, 110_000)]
+
+
 @pytest.mark.parametrize("bar", ["over-one-third", "own-wish"])
 def test_a_stop_of_advances_that_a_person_ends_spares_the_check(bar: str) -> None:
     borrower = Borrower(D(2025, 4, 10))

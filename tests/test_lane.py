@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pytest
-from lanes import Body, batches, change, enrol, in_lane, lane_on, outcomes
+from lanes import Body, LosingLog, batches, change, enrol, in_lane, lane_on, outcomes
 from ledgers import (
     ATM,
     BANK,
@@ -48,7 +48,6 @@ from ledger.refusals import (
     NotFound,
 )
 from ledger.remedies import CALL_CENTRE
-from ledger.store.batch import RECORD
 from ledger.store.log import Log
 
 
@@ -600,28 +599,12 @@ def test_what_was_acknowledged_survives_the_loss_of_every_connection(database_ur
 def test_a_batch_whose_answer_was_lost_is_found_by_its_id(database_url: str) -> None:
     """The connection dies after the commit and before the answer: each act is answered as it was recorded."""
 
-    class Losing(Log):
-        lost = False
-
-        async def record(self, batch: Any) -> Any:
-            await self.connection()
-            if not self.lost and batch.acts > 1:
-                self.lost = True
-                async with await psycopg.AsyncConnection.connect(self._dsn, autocommit=True) as another:
-                    await another.execute(RECORD, batch.arguments(), binary=True)
-                await asyncio.to_thread(terminate_backends, self._dsn)
-            return await super().record(batch)
-
     async def story() -> list[Any]:
-        lane = Lane(Losing(database_url), BOOK)
-        await lane.start()
-        try:
+        async with lane_on(database_url, LosingLog(database_url)) as lane:
             members = [uuid4(), uuid4()]
             await lane.execute(enrol(members[0]))
             acts = change(members[0], key="a"), change(uuid4(), key="b"), enrol(members[1], key="c")
             return await outcomes(lane, *acts)
-        finally:
-            await lane.stop()
 
     changed, refused, enrolled = asyncio.run(story())
     assert (changed.body, changed.position, changed.replayed) == ({"version": 2}, 3, False)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from lanes import Body, batches, change, enrol, in_lane, lane_on
+from lanes import Body, LosingLog, batches, change, enrol, in_lane, lane_on, outcomes
 from ledgers import ATM, caller_of, holder, order, rows, session, told, with_ledgers
 
 from ledger.application import Ledger
+from ledger.instruction import Answer
 from ledger.lane import Act, Desk, Lane
 from ledger.lane.presumption import PRESUMED_SECONDS, Presumption
 from ledger.refusals import NotFound
@@ -111,6 +113,69 @@ def test_an_answer_that_another_process_gave_under_the_key_is_given_again(databa
         return [first.replayed, again.replayed]
 
     assert in_lane(database_url, story) == [False, True]
+
+
+def test_an_answer_under_the_key_is_given_again_where_the_act_would_now_be_refused_without_a_trace(
+    database_url: str,
+) -> None:
+    """Beside an act that is recorded, such a refusal would be told without a look at the key."""
+    member_id, other_id = uuid4(), uuid4()
+
+    def once(desk: Desk) -> Body:
+        if desk.member(member_id).version > 1:
+            raise NotFound
+        return {"version": desk.member(member_id).change_profile(("phone",))}
+
+    async def story(one: Lane) -> tuple[Answer, Answer | BaseException]:
+        await outcomes(one, enrol(member_id), enrol(other_id))
+        first = await one.execute(Act(order(key="k"), (member_id,), once))
+        _, again = await outcomes(one, change(other_id), Act(order(key="k"), (member_id,), once))
+        return first, again
+
+    first, again = in_lane(database_url, story)
+    assert (again.position, again.body, again.replayed) == (first.position, first.body, True)
+
+
+def test_a_refusal_on_a_presumed_state_is_not_told_where_the_answer_of_the_record_call_was_lost(
+    database_url: str,
+) -> None:
+    """The batch is found by its id, but nothing of the refusal is in the log to show that it saw what was so."""
+    member_id, other_id = uuid4(), uuid4()
+
+    def only_after_the_second(desk: Desk) -> Body:
+        if desk.member(member_id).version < 3:
+            raise NotFound
+        return {}
+
+    async def story() -> list[Answer | BaseException]:
+        async with lane_on(database_url, LosingLog(database_url)) as one, lane_on(database_url) as other:
+            for act in (enrol(member_id), enrol(other_id), change(member_id), change(other_id)):
+                await one.execute(act)
+            await other.execute(change(member_id))
+            return await outcomes(one, change(other_id), Act(order(), (member_id,), only_after_the_second))
+
+    changed, looked = asyncio.run(story())
+    assert isinstance(changed, Answer)
+    assert changed.body == {"version": 3}
+    assert isinstance(looked, Answer), looked
+
+
+def test_a_defect_on_a_presumed_state_is_told_only_after_the_log_was_asked(database_url: str) -> None:
+    member_id = uuid4()
+
+    def fails_before_the_third(desk: Desk) -> Body:
+        if desk.member(member_id).version < 3:
+            raise RuntimeError
+        return {}
+
+    async def story(one: Lane) -> Answer:
+        await one.execute(enrol(member_id))
+        await one.execute(change(member_id))
+        async with lane_on(database_url) as other:
+            await other.execute(change(member_id))
+        return await one.execute(Act(order(), (member_id,), fails_before_the_third))
+
+    assert in_lane(database_url, story).body == {}
 
 
 def test_after_the_clock_was_moved_no_act_is_decided_at_the_time_before(database_url: str) -> None:

@@ -152,9 +152,9 @@ def test_the_command_says_why_a_refund_is_refused_and_the_refusal_is_on_record(s
     assert (code, said.partition(".")[0]) == (1, "The value date is in the future, before the card, or too far back")
     assert commanded(service, tmp_path, "refund", "00000000-0000-4000-8000-000000000000", "1")[0] == 1
     for wrong in (
-        (lent.card_id, "0"),
+        *((lent.card_id, amount) for amount in ("0", "-1", "1_0", "+10", "10.0", "１０", "100000000")),
         ("x", "1"),
-        (lent.card_id, "1", "--value-date", "5"),
+        *((lent.card_id, "1", "--value-date", day) for day in ("5", "20250405", "2025-W14-6", "２０２５-04-05")),
         (lent.card_id, "1", "--key", ""),
     ):
         assert commanded(service, tmp_path, "refund", *wrong)[0] == 2

@@ -57,7 +57,7 @@ def test_a_credit_check_is_kept_three_years_from_the_last_one() -> None:
         ended_on=D(2025, 6, 30),
         claims_gone_on=D(2025, 6, 30),
         last_transaction_on=None,
-        checks_asked_on=(D(2025, 5, 1), D(2025, 2, 1)),
+        checked_on=(D(2025, 5, 1), D(2025, 2, 1)),
     )
     assert ends(checked)["last-credit-check"] == D(2028, 5, 1)
 
@@ -94,16 +94,24 @@ def told(service: Client, folder: Path, card_id: str) -> Any:
 
 def test_the_clocks_of_a_card_begin_when_it_is_settled_and_closed(service: Client, tmp_path: Path) -> None:
     lent = HttpBorrower(service)
-    lent.draws(100_000)
-    never = {"books": None, "ability-surveys": None, "identity": None}
-    assert told(service, tmp_path, lent.card_id) == (None, {**never, "last-transaction": "2032-04-10"})
+    lent.draws(110_000)
+    never = {"books": None, "ability-surveys": None, "identity": None, "last-transaction": "2032-04-10"}
+    assert told(service, tmp_path, lent.card_id) == (None, never)
+    service.go_to(D(2025, 5, 1))
+    assert service.close_days(D(2025, 4, 30)).status == 200  # books the interest of April, and asks for a check
+    assert told(service, tmp_path, lent.card_id) == (None, {**never, "last-credit-check": "2028-05-01"})
+    service.go_to(D(2025, 5, 20))
+    reported = {"others_balance": 0, "reported_on": "2025-05-19"}
+    service.done(f"/v1/members/{lent.member_id}/credit-reports", "service", reported)
+    assert told(service, tmp_path, lent.card_id) == (None, {**never, "last-credit-check": "2028-05-20"})
     service.go_to(D(2025, 6, 12))
     paid = lent.repays(200_000)
     assert paid["instalment"] == "settled"
     service.go_to(D(2025, 6, 30))
     assert commanded(service, tmp_path, "close-card", lent.card_id)[0] == 0
     closed = {"books": "2035-06-30", "ability-surveys": "2025-06-30", "identity": "2032-06-30"}
-    assert told(service, tmp_path, lent.card_id) == ("2035-06-30", {**closed, "last-transaction": "2032-06-12"})
+    closed |= {"last-transaction": "2032-06-12", "last-credit-check": "2028-05-20"}
+    assert told(service, tmp_path, lent.card_id) == ("2035-06-30", closed)
     code, said = commanded(service, tmp_path, "retention", lent.card_id)
     assert (code, said.splitlines()[-1]) == (0, "Keep all until 2035-06-30.")
     assert commanded(service, tmp_path, "retention", lent.member_id)[0] == 1

@@ -17,21 +17,24 @@ import msgspec
 from starlette.responses import Response, StreamingResponse
 
 from api.cursors import opened
-from api.exchange import Exchange, Reply
+from api.exchange import Exchange, Reply, accepted_media
 from api.operation import THE_LOG, Operation
 from api.ports import EventFilter, EventPage, Page
 from api.read_answers import Events
 from api.reading import (
     AFTER,
     PAGING,
+    POSITION_DIGITS,
     day_parameter,
     id_parameter,
     instant_parameter,
     page_reply,
     refuse_backward,
     text_parameter,
+    whole,
 )
 from ledger.audit.replay import PositionUnknown
+from ledger.refusals import InputRefused
 
 TAG = "audit"
 JSON, NDJSON, EVENT_STREAM = "application/json", "application/x-ndjson", "text/event-stream"
@@ -44,8 +47,8 @@ _encode = msgspec.json.encode
 
 async def read_events(exchange: Exchange) -> Reply | Response:
     wanted = wanted_events(exchange)
-    accept = exchange.header(b"accept")
-    if EVENT_STREAM in accept:
+    accepted = accepted_media(exchange.header(b"accept"))
+    if EVENT_STREAM in accepted:
         # Refused before the stream begins: what does not exist cannot be followed, nor can it be resumed where no log
         # has come yet (a database restored from an older copy would be followed past what it records again).
         await exchange.services.events.events(wanted, 0, 1)
@@ -54,7 +57,7 @@ async def read_events(exchange: Exchange) -> Reply | Response:
             raise PositionUnknown
         lines = follow(exchange, wanted, after)
         return StreamingResponse(lines, media_type=EVENT_STREAM, headers=STREAM_HEADERS)
-    if NDJSON in accept:
+    if NDJSON in accepted:
         return await export(exchange, wanted)
     return await event_page(exchange, wanted)
 
@@ -140,12 +143,13 @@ class Trailer:
 
 
 async def follow(exchange: Exchange, wanted: EventFilter, after: int) -> AsyncIterator[bytes]:
-    """Server-sent events from `after` on, for as long as both sides stay; a comment when nothing happens."""
+    """Server-sent events from `after` on, for as long as both sides stay and the token is good; a comment when nothing
+    happens."""
     events, stopping = exchange.services.events, exchange.services.stopping
     clock, silence = asyncio.get_running_loop().time, exchange.services.heartbeat_seconds
     spoken = clock()
     yield b"retry: 2000\n\n"
-    while not stopping.is_set():
+    while not stopping.is_set() and await still_let_in(exchange):
         found = await events.events(wanted, after, STREAMED_AT_ONCE)
         after = found.read_to
         if found.events:
@@ -161,15 +165,26 @@ async def follow(exchange: Exchange, wanted: EventFilter, after: int) -> AsyncIt
             yield b": still here\n\n"
 
 
+async def still_let_in(exchange: Exchange) -> bool:
+    """Whether the token that began the stream is good yet: one that ended or was revoked reads nothing more."""
+    token = exchange.token
+    return token is not None and await exchange.services.door.caller(token) == exchange.caller
+
+
 def server_sent(event: dict[str, Any]) -> bytes:
     """The event in the form of `text/event-stream`; its id is the position to resume after."""
     return b"id: %d\nevent: %s\ndata: %s\n\n" % (int(event["sequence"]), event["type"].encode(), _encode(event))
 
 
 def resumed_at(exchange: Exchange) -> int:
-    """The position of `Last-Event-ID`, else of `after`."""
-    last = exchange.headers.get(b"last-event-id", b"")
-    return int(last) if last.isdigit() and len(last) <= 18 else int(exchange.query["after"])
+    """The position of `Last-Event-ID`, else of `after`; raises InputRefused for an id that names none: to begin again
+    at the first event would tell a reader of what he has read."""
+    last = exchange.header(b"last-event-id")
+    if not last:
+        return int(exchange.query["after"])
+    if (code := whole(0, 10**POSITION_DIGITS)(last)) is not None:
+        raise InputRefused(errors=[{"pointer": "/Last-Event-ID", "code": code}])
+    return int(last)
 
 
 FILTERS = (

@@ -114,7 +114,6 @@ class Access:
 # Facts ----------------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class BorrowingSuspended(Fact, topic="card.borrowing-suspended"):
     suspension_id: UUID
     reason: str
@@ -124,7 +123,6 @@ class BorrowingSuspended(Fact, topic="card.borrowing-suspended"):
         card.access.suspensions[self.suspension_id] = Suspension(self.reason, at, self.by_rule)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class BorrowingResumed(Fact, topic="card.borrowing-resumed"):
     """`check_ref` names the check that Act 13-3 asks for; None where a rule ended what a rule had begun."""
 
@@ -138,7 +136,6 @@ class BorrowingResumed(Fact, topic="card.borrowing-resumed"):
         card.access.ended_suspensions += (self.suspension_id,)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class CardStopped(Fact, topic="card.card-stopped"):
     ends_sessions = True
 
@@ -150,7 +147,6 @@ class CardStopped(Fact, topic="card.card-stopped"):
         card.access.stops[self.stop_id] = Stop(self.reason, at, self.by_rule)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class StopLiftingRequested(Fact, topic="card.stop-lifting-requested"):
     """`requested_by` is the subject who may not approve it."""
 
@@ -163,7 +159,6 @@ class StopLiftingRequested(Fact, topic="card.stop-lifting-requested"):
         card.access.stops[self.stop_id] = Stop(stop.reason, stop.since, stop.by_rule, self.requested_by)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class StopLifted(Fact, topic="card.stop-lifted"):
     stop_id: UUID
     reason: str

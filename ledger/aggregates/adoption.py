@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID, uuid5
 
@@ -26,7 +25,6 @@ class Adoption(Aggregate, stream="terms"):
             self.record(TermsAdopted(version=version, digest=digest))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class TermsAdopted(Fact, topic="terms.terms-adopted"):
     """From here on acts are decided under these terms; `digest` is the SHA-256 of the whole file of terms."""
 

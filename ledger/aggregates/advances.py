@@ -27,7 +27,6 @@ PURPOSES = ("cash", "transfer", "prepaid")
 # Facts ----------------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class AdvanceReserved(AccountFact, topic="card.advance-reserved"):
     """The credit is set aside; nothing is owed yet. The figures are those the decision was made with."""
 
@@ -48,7 +47,6 @@ class AdvanceReserved(AccountFact, topic="card.advance-reserved"):
         passbook.advances[self.advance_id] = Advance(self.amount, self.purpose, self.fee)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class AdvanceConfirmed(AccountFact, topic="card.advance-confirmed"):
     """The money left on `value_date`: interest runs from the next day. `rate_cap_bps` is the statutory cap from now on.
 
@@ -86,7 +84,6 @@ class AdvanceConfirmed(AccountFact, topic="card.advance-confirmed"):
             passbook.reschedule(self.restated.rescheduled)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class AdvanceFailed(AccountFact, topic="card.advance-failed"):
     """The money did not leave: the credit is free again."""
 
@@ -100,7 +97,6 @@ class AdvanceFailed(AccountFact, topic="card.advance-failed"):
         passbook.advance(self.advance_id).state = "failed"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class AdvanceReversed(AccountFact, topic="card.advance-reversed"):
     """The money came back: the account is what it would be without the advance."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 from ledger.aggregates.fact import Fact
 from ledger.aggregates.passbook import Passbook
@@ -152,10 +152,6 @@ class Account:
 
 class AccountFact(Fact):
     """A fact about the account: `apply` folds it into the state alone, for a read model that holds nothing else."""
-
-    __slots__ = ()
-
-    topic: ClassVar[str]
 
     def apply(self, account: Account, at: datetime) -> None:
         """Apply the fact. A fact that tells what another one already did changes nothing."""

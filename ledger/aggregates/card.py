@@ -6,7 +6,6 @@ re-issue replaces, and no event holds more of it than the last four digits.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -20,7 +19,6 @@ from ledger.money import Yen
 from ledger.terms import Terms
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class CardIssued(Fact, topic="card.card-issued"):
     """The agreement begins. `annual_rate_bps` is in basis points; `generation` is that of the first PIN."""
 
@@ -50,7 +48,6 @@ class CardIssued(Fact, topic="card.card-issued"):
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class CardReissued(Fact, topic="card.card-reissued"):
     """Another number for the same account; PIN, lock, stops and suspensions stay."""
 
@@ -60,7 +57,6 @@ class CardReissued(Fact, topic="card.card-reissued"):
         card.number_last4 = self.number_last4
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class CardClosed(Fact, topic="card.card-closed"):
     """The agreement ends. A debt that a bounced repayment brings back is owed, and money that arrives is taken."""
 

@@ -90,7 +90,6 @@ class Calendar(Aggregate, stream="calendar"):
             self.record(DayClosed(day=day, found=found, books=books))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class DayClosed(Fact, topic="calendar.day-closed"):
     """The day is closed. `found` can be counted again from the facts whose causation is this closing, `books` by
     folding all cards to the position that it names."""

@@ -6,7 +6,6 @@ Too many checks are lawful and too few are not: what cannot be told counts as du
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Final
 
@@ -40,7 +39,6 @@ def ends_longer_period(issued_on: date, day: date, terms: Terms) -> bool:
 # The fact -------------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class CreditCheckDue(AccountFact, topic="card.credit-check-due"):
     """The bureau must be asked by `ask_by`. A credit report of the member that is dated after the period answers it."""
 
@@ -72,8 +70,9 @@ class CardCreditChecks(CardAccount):
     def _ask_for_check(self, day: date, terms: Terms) -> None:
         issued_on = self.account.issued_on
         first_day = max(day.replace(day=1), issued_on)
-        advances = sum(entry.amount for entry in self.written.drawn_in(first_day, day))
-        balance = self.account_on(day, terms).principal
+        under_way = sum(self.account.in_flight.values())  # it may be confirmed yet for a day of the period
+        advances = sum(entry.amount for entry in self.written.drawn_in(first_day, day)) + under_way
+        balance = self.account_on(day, terms).principal + under_way
         longer = ends_longer_period(issued_on, day, terms)
         rules = rules_that_ask(advances, balance, ends_longer_period=longer, terms=terms)
         if rules:
@@ -83,7 +82,7 @@ class CardCreditChecks(CardAccount):
                     last_day=day,
                     rules=rules,
                     advances=Yen(advances),
-                    balance=balance,
+                    balance=Yen(balance),
                     ask_by=day + timedelta(days=terms.credit_check.ask_within_days),
                     terms_version=terms.version,
                 )

@@ -6,11 +6,11 @@ It has no guard, no clock and no random, so that a stream written under old rule
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, cast, dataclass_transform
 from uuid import UUID, uuid5
 
+import msgspec
 from eventsourcing.domain import BaseAggregate
 
 FACTS: dict[str, type[Fact]] = {}
@@ -21,30 +21,33 @@ STREAMS: dict[str, type[Aggregate]] = {}
 """The aggregate of every kind of stream, by the first word of its topics."""
 
 
-class Fact:
-    """Something that happened, in the past tense of the business: a frozen dataclass with a registered topic.
+@dataclass_transform(kw_only_default=True, frozen_default=True)
+class _Declared(msgspec.StructMeta):
+    """Declares a fact by its topic: frozen, its fields by keyword, and registered for the log's rows."""
+
+    def __new__(
+        cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], *, topic: str = "", **options: Any
+    ) -> _Declared:
+        if not topic:
+            return super().__new__(cls, name, bases, namespace, frozen=True, kw_only=True, **options)
+        assert topic not in FACTS, f"topic {topic} is taken by {FACTS[topic]}"
+        named = {**namespace, "topic": topic}
+        fact = super().__new__(cls, name, bases, named, frozen=True, kw_only=True, **options)
+        FACTS[topic] = cast("type[Fact]", fact)
+        return fact
+
+
+class Fact(msgspec.Struct, metaclass=_Declared):
+    """Something that happened, in the past tense of the business: a frozen struct with a registered topic.
 
     The topic (`card.login-failed`) is written for ever and is never a Python path. Fields are plain JSON-able
     values: int, str, bool, date, datetime, UUID, and tuples of such or of frozen dataclasses.
     """
 
-    __slots__ = ()
-
     topic: ClassVar[str]
     schema_version: ClassVar[int] = 1
     notice: ClassVar[str] = ""
     """The kind of notice that the member is mailed about this fact; none for most."""
-
-    def __init_subclass__(cls, *, topic: str = "") -> None:
-        if topic:
-            cls.topic = topic
-            known = FACTS.setdefault(topic, cls)
-            # dataclass(slots=True) makes the class a second time under the same name: the later one counts.
-            assert known.__qualname__ == cls.__qualname__, f"topic {topic} is taken by {known}"
-            FACTS[topic] = cls
-        # A class re-made by dataclass(slots=True) inherits `topic` and registers again by its own attribute.
-        elif "topic" in cls.__dict__:
-            FACTS[cls.topic] = cls
 
     @classmethod
     def upcast(cls, schema: int, data: dict[str, Any]) -> dict[str, Any]:
@@ -61,8 +64,7 @@ class Fact:
         raise NotImplementedError
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cause:
+class Cause(msgspec.Struct, frozen=True, kw_only=True):
     """Who did it, in which role, through which channel, by which command, and what led to it."""
 
     actor: str
@@ -73,8 +75,7 @@ class Cause:
     causation_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(msgspec.Struct, frozen=True):
     """A fact at its place in a stream, with its cause and the business time of the decision."""
 
     originator_id: UUID

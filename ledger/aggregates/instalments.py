@@ -6,7 +6,7 @@ and every receipt judges the due dates that are over, and the day close does so 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date, datetime
 from uuid import UUID
 
@@ -23,7 +23,6 @@ from ledger.terms import Terms
 # Facts ----------------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class InstalmentSet(AccountFact, topic="card.instalment-set"):
     """The instalment until the next advance; `advance_id` is the one that set it, None after a restatement."""
 
@@ -43,7 +42,6 @@ class InstalmentSet(AccountFact, topic="card.instalment-set"):
             drawn.schedule = Schedule(self.amount, self.coefficient_bps, self.late_damages_bps, None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class DueDateSet(AccountFact, topic="card.due-date-set"):
     """The next due date: nominal, and moved to a business day of the calendar named. Receipts count from `opens` on;
     `window_paid` is what counts already. `advance_id`: the first advance that set it."""
@@ -65,7 +63,6 @@ class DueDateSet(AccountFact, topic="card.due-date-set"):
             drawn.schedule = replace(drawn.schedule, first_due=Due(self.nominal, self.due, self.opens))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class InstalmentSatisfied(AccountFact, topic="card.instalment-satisfied"):
     """Enough was paid inside the window. What counted is in the receipts; the next due date follows as its own fact."""
 
@@ -77,7 +74,6 @@ class InstalmentSatisfied(AccountFact, topic="card.instalment-satisfied"):
         pass
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class InstalmentMissed(AccountFact, topic="card.instalment-missed"):
     """The shifted due date passed with less than the minimum paid. `restated`: a restatement found it, and holds the
     standing that follows."""
@@ -93,7 +89,6 @@ class InstalmentMissed(AccountFact, topic="card.instalment-missed"):
             account.standing = account.standing.missing(Missed(self.due, self.minimum, self.paid))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class InstalmentMissedWithdrawn(AccountFact, topic="card.instalment-missed-withdrawn"):
     """A restatement removed the ground: by what is known now, this instalment was not missed."""
 
@@ -103,7 +98,6 @@ class InstalmentMissedWithdrawn(AccountFact, topic="card.instalment-missed-withd
         account.missed_dues = tuple(due for due in account.missed_dues if due != self.due)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class InterestFreeStarted(AccountFact, topic="card.interest-free-started"):
     """No interest on these days, both included."""
 
@@ -116,7 +110,6 @@ class InterestFreeStarted(AccountFact, topic="card.interest-free-started"):
         account.free_end_recorded = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class InterestFreeEnded(AccountFact, topic="card.interest-free-ended"):
     """The last interest-free day has passed: `reason` is `expired` or `late`."""
 
@@ -128,7 +121,6 @@ class InterestFreeEnded(AccountFact, topic="card.interest-free-ended"):
         account.free_end_recorded = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class InterestPosted(AccountFact, topic="card.interest-posted"):
     """Income booked at a month end: what is claimed and was not booked yet. It changes nothing that is owed.
 

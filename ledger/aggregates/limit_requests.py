@@ -30,7 +30,6 @@ class LimitRequest:
     limit: Yen | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class LimitChangeRequested(Fact, topic="member.limit-change-requested"):
     request_id: UUID
     requested_limit: Yen
@@ -61,7 +60,6 @@ def policy_for(requested_limit: Yen, present_limit: Yen, terms: Terms) -> Policy
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class LimitChangeApproved(Fact, topic="member.limit-change-approved"):
     """The reason given is sealed under `sealed_version`; `policy` is there where no person decided."""
 
@@ -75,7 +73,6 @@ class LimitChangeApproved(Fact, topic="member.limit-change-approved"):
         member.limit_requests[self.request_id] = replace(request, state=APPROVED, limit=self.limit)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class LimitChangeDeclined(Fact, topic="member.limit-change-declined"):
     """The reason given is sealed under `sealed_version`."""
 

@@ -87,7 +87,6 @@ def proof_good_until(means: Means, terms: Terms) -> date | None:
 # Facts ----------------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class LimitChanged(AccountFact, topic="card.limit-changed"):
     """Another credit limit; `request_id` names the request that led to it."""
 
@@ -101,7 +100,6 @@ class LimitChanged(AccountFact, topic="card.limit-changed"):
         account.credit_limit = self.new_limit
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RateChanged(AccountFact, topic="card.rate-changed"):
     """Another contract rate on the whole balance, from `effective_from` on, that day included."""
 

@@ -6,7 +6,6 @@ under which the vault keeps their values sealed; `sealed` says where the present
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final
 
@@ -31,7 +30,6 @@ OTHERS_BALANCE: Final = "others_balance"
 PAYOUT_ACCOUNT: Final = "payout_account"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class MemberEnrolled(Fact, topic="member.member-enrolled"):
     fields: tuple[str, ...]
     sealed_version: int
@@ -42,7 +40,6 @@ class MemberEnrolled(Fact, topic="member.member-enrolled"):
         member.sealed.update(dict.fromkeys(self.fields, self.sealed_version))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ProfileChanged(Fact, topic="member.profile-changed"):
     """The names of the fields that changed. Another workplace voids the proof of income on file, and every one that was
     issued before the change (Rule 10-26)."""
@@ -58,7 +55,6 @@ class ProfileChanged(Fact, topic="member.profile-changed"):
             member.workplace_changed_on = business_day(at)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class PayoutAccountRegistered(Fact, topic="member.payout-account-registered"):
     sealed_version: int
 
@@ -66,7 +62,6 @@ class PayoutAccountRegistered(Fact, topic="member.payout-account-registered"):
         member.sealed[PAYOUT_ACCOUNT] = self.sealed_version
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class IncomeProofReceived(Fact, topic="member.income-proof-received"):
     """The income it proves is sealed."""
 
@@ -78,7 +73,6 @@ class IncomeProofReceived(Fact, topic="member.income-proof-received"):
         member.income_proof_issued_on = self.issued_on
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkplaceConfirmed(Fact, topic="member.workplace-confirmed"):
     """The workplace was found to be the one on file, which can make a proof of income good for longer."""
 
@@ -88,7 +82,6 @@ class WorkplaceConfirmed(Fact, topic="member.workplace-confirmed"):
         member.workplace_confirmed_on = (*member.workplace_confirmed_on, self.confirmed_on)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class CreditReported(Fact, topic="member.credit-reported"):
     """What the credit bureau said of loans elsewhere; the balance is sealed."""
 

@@ -7,7 +7,6 @@ is done elsewhere: what comes in here is a verdict, never a PIN.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -22,7 +21,6 @@ PIN_RESET_CHANNELS: Final = ("counter", "contract-machine")
 IDENTITY_DOCUMENTS: Final = ("driving-licence", "passport", "my-number-card", "residence-card")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class LoginSucceeded(Fact, topic="card.login-succeeded"):
     """The right PIN of this generation, on a card that could be used."""
 
@@ -33,7 +31,6 @@ class LoginSucceeded(Fact, topic="card.login-succeeded"):
         card.access.consecutive = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class LoginFailed(Fact, topic="card.login-failed"):
     """A wrong PIN, with the three counters as they stand with it."""
 
@@ -51,7 +48,6 @@ class LoginFailed(Fact, topic="card.login-failed"):
         access.recent = (*access.recent, at)[-self.in_window :]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class LoginRefused(Fact, topic="card.login-refused"):
     """The right PIN on a card that cannot be used; `code` is what was answered."""
 
@@ -62,7 +58,6 @@ class LoginRefused(Fact, topic="card.login-refused"):
         card.access.refusal_noted_at = at
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class CardLocked(Fact, topic="card.card-locked"):
     """`limit` is the one that was reached: `consecutive`, `window` or `generation`."""
 
@@ -77,7 +72,6 @@ class CardLocked(Fact, topic="card.card-locked"):
         card.access.locked_since = at
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class PinReset(Fact, topic="card.pin-reset"):
     """A new PIN was set in person; stops and suspensions stay as they are."""
 

@@ -28,7 +28,6 @@ METHODS = ("internet", "atm", "direct-debit", "bank-transfer", "counter")
 # Facts ----------------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RepaymentMade(AccountFact, topic="card.repayment-made"):
     """A receipt and its use.
 
@@ -78,7 +77,6 @@ class RepaymentMade(AccountFact, topic="card.repayment-made"):
             passbook.insert(entry)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RepaymentReversed(AccountFact, topic="card.repayment-reversed"):
     """The money did not stay: the account is what it would be without the receipt, from its value date on.
 
@@ -103,7 +101,6 @@ class RepaymentReversed(AccountFact, topic="card.repayment-reversed"):
         passbook.reversed_repayments.add(self.repayment_id)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RefundSent(AccountFact, topic="card.refund-sent"):
     """Money that was kept for the member left."""
 

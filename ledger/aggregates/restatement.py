@@ -32,7 +32,6 @@ from ledger.terms import Terms
 # Facts ----------------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class AllocationRevised(AccountFact, topic="card.allocation-revised"):
     """The receipts whose use changed, old and new, by one cause: the id of a repayment or advance of the same act."""
 
@@ -49,7 +48,6 @@ class AllocationRevised(AccountFact, topic="card.allocation-revised"):
             passbook.received(receipt.repayment_id).allocation = receipt.new
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class OverpaymentRecorded(AccountFact, topic="card.overpayment-recorded"):
     """Money that is not owed is kept for the member; the receipts hold it as their overpayment."""
 
@@ -60,7 +58,6 @@ class OverpaymentRecorded(AccountFact, topic="card.overpayment-recorded"):
         pass
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class AccountSettled(AccountFact, topic="card.account-settled"):
     """Nothing is owed any more; the agreement goes on."""
 

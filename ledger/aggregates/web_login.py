@@ -67,7 +67,6 @@ def right_password_bar(access: Access | None, terms: Terms) -> Refusal | None:
 # Facts ----------------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class WebIdRegistered(Fact, topic="member.web-id-registered"):
     notice = "web-id-registered"
 
@@ -82,7 +81,6 @@ class WebIdRegistered(Fact, topic="member.web-id-registered"):
         member.web.begin_generation(self.generation)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class LoginSucceeded(Fact, topic="member.login-succeeded"):
     attempt_id: UUID
     generation: int
@@ -91,7 +89,6 @@ class LoginSucceeded(Fact, topic="member.login-succeeded"):
         member.web.failures, member.web.wait_until = 0, None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class LoginFailed(Fact, topic="member.login-failed"):
     """A wrong password, with the failures in a row as they stand with it and the wait it brings."""
 
@@ -106,7 +103,6 @@ class LoginFailed(Fact, topic="member.login-failed"):
         member.web.wait_until = at + timedelta(seconds=self.wait_seconds) if self.wait_seconds else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class LoginRefused(Fact, topic="member.login-refused"):
     """The right password while the card bars the login; `code` is what was answered."""
 
@@ -117,7 +113,6 @@ class LoginRefused(Fact, topic="member.login-refused"):
         member.web.refusal_noted_at = at
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class WebLoginLocked(Fact, topic="member.web-login-locked"):
     notice = "web-login-locked"
 
@@ -128,7 +123,6 @@ class WebLoginLocked(Fact, topic="member.web-login-locked"):
         member.web.locked_since = at
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class PasswordResetRequested(Fact, topic="member.password-reset-requested"):
     """A mail goes out. `reset_id` stands for its token, which only the mail holds; `in_hour` counts this mail too."""
 
@@ -144,7 +138,6 @@ class PasswordResetRequested(Fact, topic="member.password-reset-requested"):
         web.resets[self.reset_id] = self.expires_at
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class PasswordReset(Fact, topic="member.password-reset"):
     ends_sessions = True
     notice = "password-changed"

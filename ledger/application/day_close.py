@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
+
+from msgspec.structs import replace
 
 from ledger.aggregates.closed_days import CALENDAR_ID, Books, Calendar, Found
 from ledger.calendar import ONE_DAY, business_day, is_month_end

@@ -106,7 +106,18 @@ async def _compare(connection: Connection, shadow: _Shadow, done: Verified) -> N
         async for events in pages(connection, position, shadow.position):
             await shadow.take(connection, events, position)
     if shadow.position < position:
-        return  # it stands behind an event that cannot be read
+        if done.unreadable_at is None:  # else it stands behind an event that cannot be read
+            done.findings.append(
+                Finding(
+                    what="read-model-ahead",
+                    position=position,
+                    row=name,
+                    field="position",
+                    stored=position,
+                    replayed=shadow.position,
+                )
+            )
+        return
     key = await _key_of(connection, name)
     query = sql.SQL(_DIFFERENT + " limit {limit}").format(
         live=sql.Identifier(name),

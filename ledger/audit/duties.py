@@ -13,6 +13,8 @@ from uuid import UUID
 
 from ledger.aggregates.card import Card
 from ledger.aggregates.credit_checks import CreditCheckDue
+from ledger.aggregates.instalments import InterestPosted
+from ledger.aggregates.member import CreditReported
 from ledger.audit.replay import Replay
 from ledger.calendar import business_day
 from ledger.postings import postings
@@ -79,23 +81,34 @@ def _check(row: tuple[Any, ...], today: date) -> CreditCheck:
 
 async def agreement_of(reader: Replay, card_id: UUID, until: int) -> Agreement:
     """The days of a card's agreement that clocks run from; raises NotFound."""
-    card, last_transaction_on, checks_asked_on = Card.blank(card_id), None, []
+    card, last_transaction_on, checked_on = Card.blank(card_id), None, []
     async for recorded in reader.stream(card_id, until):
         fact, on = recorded.event.fact, business_day(recorded.event.at)
         if not card.version and not fact.topic.startswith("card."):
             raise NotFound
         recorded.event.mutate(card)
-        if postings(fact):
+        if postings(fact) and not isinstance(fact, InterestPosted):  # income that is booked is nobody's transaction
             last_transaction_on = on
         if isinstance(fact, CreditCheckDue):
-            checks_asked_on.append(on)
+            checked_on.append(on)
     if not card.version:
         raise NotFound
+    if checked_on:
+        checked_on += await _reports_on(reader, card.member_id, until)
     standing, closed_since = card.account.standing, card.access.closed_since
     owed = standing.principal or standing.carried.total or card.account.in_flight
     return Agreement(
         ended_on=None if closed_since is None else business_day(closed_since),
         claims_gone_on=None if owed else standing.paid_through,
         last_transaction_on=last_transaction_on,
-        checks_asked_on=tuple(checks_asked_on),
+        checked_on=tuple(checked_on),
     )
+
+
+async def _reports_on(reader: Replay, member_id: UUID, until: int) -> list[date]:
+    """The days on which reports of the credit bureau were put on record."""
+    return [
+        business_day(recorded.event.at)
+        async for recorded in reader.stream(member_id, until)
+        if isinstance(recorded.event.fact, CreditReported)
+    ]

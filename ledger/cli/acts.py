@@ -1,7 +1,7 @@
 """`refund`, `close-card`, `confirm-workplace`: done by an operator by hand, because HTTP has no operation for them.
 
 What must stay true: it goes through the same act and the same lane as everything else, and is on record under the name
-of whoever ran it. The same key does it once.
+of whoever ran it. The same key of the same operator does it once.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from uuid import UUID
 import typer
 
 from ledger.cli.calendar import by_operator
-from ledger.cli.options import Data, DatabaseUrl, Sandbox, chosen
+from ledger.cli.options import Data, DatabaseUrl, Sandbox, chosen, typed_day, typed_yen
 
 if TYPE_CHECKING:
     from ledger.application import Ledger
@@ -25,15 +25,11 @@ if TYPE_CHECKING:
     from ledger.settings import Settings
     from ledger.store.keys import Keyring
 
-MOST_YEN = 99_999_999
-
 Day = Annotated[
     date | None,
-    typer.Option(
-        "--value-date", parser=date.fromisoformat, metavar="DATE", help="The day it happened. [default: today]"
-    ),
+    typer.Option("--value-date", parser=typed_day, metavar="DATE", help="The day it happened. [default: today]"),
 ]
-Key = Annotated[str | None, typer.Option("--key", help="Whatever is run under the same key is done once.")]
+Key = Annotated[str | None, typer.Option("--key", help="Whatever one operator runs under the same key is done once.")]
 
 
 def join(app: typer.Typer) -> None:
@@ -45,7 +41,7 @@ def join(app: typer.Typer) -> None:
 
 def refund(
     card_id: Annotated[UUID, typer.Argument(metavar="CARD_ID", help="The id that the card was issued with.")],
-    amount: Annotated[int, typer.Argument(metavar="AMOUNT", min=1, max=MOST_YEN, help="Whole yen.")],
+    amount: Annotated[int, typer.Argument(metavar="AMOUNT", parser=typed_yen, help="Whole yen.")],
     value_date: Day = None,
     key: Key = None,
     data: Data = None,

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import typer
 
-from ledger.cli.options import Data, DatabaseUrl, Sandbox, chosen
+from ledger.cli.options import Data, DatabaseUrl, Sandbox, chosen, typed_day
 from ledger.settings import Settings
 
 if TYPE_CHECKING:
@@ -26,7 +26,10 @@ def join(app: typer.Typer) -> None:
 
 
 def close_day(
-    day: Annotated[str, typer.Argument(metavar="DATE", help="The first open day, once it is over (YYYY-MM-DD).")],
+    day: Annotated[
+        date,
+        typer.Argument(parser=typed_day, metavar="DATE", help="The first open day, once it is over (YYYY-MM-DD)."),
+    ],
     data: Data = None,
     database_url: DatabaseUrl = None,
     sandbox: Sandbox = False,
@@ -35,18 +38,10 @@ def close_day(
     from ledger.store import location
     from ledger.store.preparation import prepare
 
-    chosen_day = _date(day)
     with location.opened(chosen(data, database_url, sandbox=sandbox)) as ready:
         prepare(ready, embedded=False)
-        position = asyncio.run(_close(ready, chosen_day))
-    typer.echo(f"{chosen_day} is closed, at position {position}")
-
-
-def _date(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise typer.BadParameter("a day is written as YYYY-MM-DD", param_hint="DATE") from None
+        position = asyncio.run(_close(ready, day))
+    typer.echo(f"{day} is closed, at position {position}")
 
 
 async def _close(settings: Settings, day: date) -> int:

@@ -71,7 +71,7 @@ def retention(
             typer.echo(json.dumps(whole, default=str))
             return 0
         show(running, as_json=False)
-        typer.echo("The end is not known: the agreement goes on." if until is None else f"Keep all until {until}.")
+        typer.echo("Keep all: the end is not known yet." if until is None else f"Keep all until {until}.")
         return 0
 
     raise typer.Exit(with_log(settings, run, "retention", card=card_id))

@@ -8,11 +8,13 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterable, Mapping
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from ledger import forms
 from ledger.faults import EnvironmentFault
 from ledger.settings import Settings
 
@@ -35,6 +37,21 @@ def chosen(data: Path | None, database_url: str | None, *, sandbox: bool, **othe
         raise EnvironmentFault("Both --data and --database-url are given.", "Give one of them.")
     settings = Settings.read(data=data, database_url=database_url, sandbox=sandbox or None, **others)
     return settings if data is None else settings.model_copy(update={"database_url": None})
+
+
+def typed_day(text: str) -> date:
+    """A day as it was typed, in the one spelling that forms take."""
+    if forms.day(text) is not None:
+        raise typer.BadParameter("a day is written as YYYY-MM-DD")
+    return date.fromisoformat(text)
+
+
+def typed_yen(text: str) -> int:
+    """An amount as it was typed: `int` alone would take `1_0`, ` 10` and the digits of every script."""
+    amount = int(text) if text.isascii() and text.isdigit() else None
+    if forms.amount(amount) is not None:
+        raise typer.BadParameter(f"whole yen from 1 to {forms.LARGEST_AMOUNT}, in digits alone")
+    return int(text)
 
 
 def show(rows: Iterable[Any], *, as_json: bool) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import date, datetime
+from datetime import datetime
 from getpass import getuser
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -16,6 +16,8 @@ from uuid import UUID, uuid4
 
 import psycopg
 import typer
+
+from ledger.cli.options import typed_day
 
 if TYPE_CHECKING:
     from ledger.audit.replay import Replay
@@ -87,7 +89,7 @@ def identifier(text: str | None) -> UUID | None:
 
 def day(name: str, meaning: str) -> Any:
     """An option that takes a business day."""
-    return typer.Option(name, parser=date.fromisoformat, metavar="DATE", help=meaning)
+    return typer.Option(name, parser=typed_day, metavar="DATE", help=meaning)
 
 
 def moment(text: str | None) -> int | datetime | None:

@@ -10,6 +10,7 @@ import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -40,7 +41,7 @@ from ledger.refusals import (
 )
 from ledger.store.batch import Batch, Outcome
 from ledger.store.log import Log, Standing, UnclearCommit
-from ledger.terms import TermsBook
+from ledger.terms import Terms, TermsBook
 
 log = structlog.get_logger(__name__)
 
@@ -192,6 +193,9 @@ class Lane:
         if len(left) > 1:
             await self._commit(left[: len(left) // 2])
             await self._commit(left[len(left) // 2 :])
+        elif left and not left[0].unsure:
+            left[0].unsure = True  # what it failed on may only have been presumed
+            await self._commit(left)
         elif left:
             cause = fault.__cause__ if isinstance(fault, Defect) and isinstance(fault.__cause__, Exception) else fault
             log.error("lane.defect", **kind_and_place(cause))
@@ -210,6 +214,7 @@ class Lane:
     async def _decide_and_record(self, group: list[Waiting]) -> _Recorded:
         self.meters.began([waiting.since for waiting in group])
         standing, versions = await self._bring_up(group)
+        terms = self._terms.at(business_day(standing.now))
         decided: list[Decided] = []
         events, left, behind = 0, deque(group), []
         while left and events < EVENTS_MAX:
@@ -221,7 +226,7 @@ class Lane:
                 behind.append(waiting)
                 continue
             try:
-                decided.append(self._decide(waiting, standing))
+                decided.append(self._decide(waiting, standing.now, terms))
             except STALE as stale:
                 if standing.presumed:
                     waiting.unsure = True
@@ -262,12 +267,12 @@ class Lane:
         await self._folds.fold(standing)
         return standing, self._folds.versions(streams)
 
-    def _decide(self, waiting: Waiting, standing: Standing) -> Decided:
+    def _decide(self, waiting: Waiting, now: datetime, terms: Terms) -> Decided:
         """Let the act decide; raises Defect when it fails, or refuses after it recorded a fact."""
         act = waiting.act
         streams: dict[UUID, Aggregate | None] = {stream: self._folds.get(stream) for stream in waiting.watched}
         epochs = {stream: aggregate.epoch for stream, aggregate in streams.items() if aggregate is not None}
-        desk = Desk(act.order, standing.now, self._terms.at(business_day(standing.now)), streams)
+        desk = Desk(act.order, now, terms, streams)
         outcome: dict[str, Any] | Refusal
         try:
             desk.refuse_ended_session()
@@ -285,6 +290,8 @@ class Lane:
             raise Defect("the decision failed") from error
         events = self._collect(desk, epochs)
         if isinstance(outcome, Refusal) and not events:
+            if standing.presumed and act.order.key is not None and not outcome.stored:
+                raise GatheredStale  # recording it would not look at the key, which may have an answer already
             # Now: a later act of the batch may change what this one saw.
             put_on_record(desk, outcome)
         return Decided(waiting, desk, outcome, events)

@@ -91,11 +91,11 @@ class Decided:
     desk: Desk
     outcome: dict[str, Any] | Refusal
     events: list[Event] = field(default_factory=list)
+    written: set[UUID] = field(init=False)
+    """The streams that it wrote."""
 
-    @property
-    def written(self) -> set[UUID]:
-        """The streams that it wrote."""
-        return {event.originator_id for event in self.events}
+    def __post_init__(self) -> None:
+        self.written = {event.originator_id for event in self.events}
 
     def tell(self, outcome: Outcome) -> None:
         """Tell the caller; the act is committed, or needed no commit."""
@@ -106,10 +106,9 @@ class Decided:
 
     def write_to(self, batch: Batch, number: int, versions: dict[UUID, int]) -> None:
         """Put the act into a batch; `versions` are those of the streams before the batch."""
-        written = self.written
         for stream in self.desk.streams:
             batch.look(stream, versions.get(stream, 0))
-            batch.touch(number, stream, writes=stream in written)
+            batch.touch(number, stream, writes=stream in self.written)
         for event in self.events:
             batch.add_event(number, event.originator_id, event.originator_version, event.fact.topic, encode(event))
         for table, row in self.desk.rows:

@@ -30,8 +30,9 @@ from ledger.store.pages import Connection, Recorded, recorded_rows
 log = structlog.get_logger(__name__)
 
 READ_MODELS: tuple[ReadModel, ...] = (Balances(), Transactions(), Lockouts(), Journal())
-PAGE = 256
-"""Events; what the event loop is kept from other work for is a page."""
+PAGE = 1024
+SLICE = 256
+"""Events of a page; of a longer one than a slice, each read model's part lets the event loop do other work first."""
 POLL_SECONDS = 1.0
 BREATH_SECONDS = 0.01
 """Between pages that were not full; it bounds what a busy log adds to the wait of a read."""
@@ -183,6 +184,8 @@ class Projector:
         arguments: list[Any] = []
         after: dict[tuple[str, Place], Kept] = {}
         for name, place in places.items():
+            if len(events) > SLICE:
+                await asyncio.sleep(0)
             folded = kept.get((name, place), {})
             news = events if place.position < events[0].position else [e for e in events if e.position > place.position]
             write = await self._read_models[name].write(connection, news, name, folded) if news else None

@@ -178,12 +178,9 @@ class Log:
         except psycopg.Error as unreachable:
             raise UnclearCommit(str(batch.batch_id)) from unreachable
         del lost
-        head = max(positions.values(), default=0)
-        with_facts = set(batch.event_acts)
+        # An act that left no event is decided again: nothing in the log tells whether what it saw was so.
         return [
-            Outcome(None, positions.get(act, head))
-            if act in positions or act not in with_facts
-            else Outcome("stale", 0)
+            Outcome(None, positions[act]) if act in positions else Outcome("stale", 0)
             for act in range(1, batch.acts + 1)
         ]
 
