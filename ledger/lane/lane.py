@@ -10,7 +10,6 @@ import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -226,7 +225,7 @@ class Lane:
                 behind.append(waiting)
                 continue
             try:
-                decided.append(self._decide(waiting, standing.now, terms))
+                decided.append(self._decide(waiting, standing, terms))
             except STALE as stale:
                 if standing.presumed:
                     waiting.unsure = True
@@ -267,12 +266,12 @@ class Lane:
         await self._folds.fold(standing)
         return standing, self._folds.versions(streams)
 
-    def _decide(self, waiting: Waiting, now: datetime, terms: Terms) -> Decided:
+    def _decide(self, waiting: Waiting, standing: Standing, terms: Terms) -> Decided:
         """Let the act decide; raises Defect when it fails, or refuses after it recorded a fact."""
         act = waiting.act
         streams: dict[UUID, Aggregate | None] = {stream: self._folds.get(stream) for stream in waiting.watched}
         epochs = {stream: aggregate.epoch for stream, aggregate in streams.items() if aggregate is not None}
-        desk = Desk(act.order, now, terms, streams)
+        desk = Desk(act.order, standing.now, terms, streams)
         outcome: dict[str, Any] | Refusal
         try:
             desk.refuse_ended_session()
