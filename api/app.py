@@ -13,6 +13,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed_version
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from fastapi import FastAPI
@@ -51,6 +52,22 @@ DOCS_POLICY = (
 )
 
 
+class Application(FastAPI):
+    """The framework's application; what the table of operations knows does not go through the framework's layers."""
+
+    def __init__(self, paths: Paths, **options: Any) -> None:
+        super().__init__(**options)
+        self.paths = paths
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        resource = self.paths.find(scope) if scope["type"] == "http" else None
+        if resource is None:
+            await super().__call__(scope, receive, send)
+        else:
+            scope["app"] = self
+            await resource(scope, receive, send)
+
+
 def create_app(settings: Settings | None = None, open_services: OpenServices = opened_services) -> FastAPI:
     """The application of these settings, those of the environment where none are given."""
     settings = settings or Settings.read()
@@ -60,8 +77,12 @@ def create_app(settings: Settings | None = None, open_services: OpenServices = o
     registry, requests = CollectorRegistry(), RequestMeters()
     registry.register(requests)
     observed = "FASTAPI_OTEL_AUTO_CONFIGURE" in os.environ  # the framework would ask again for each request
+    log = request_log(settings.log_level)
     resources = {path: Resource(by_method) for path, by_method in by_path(rows).items()}
-    app = FastAPI(
+    # An observer of the framework sees what goes through it.
+    short = {} if observed else {path: Edge(resource, log, requests) for path, resource in resources.items()}
+    app = Application(
+        Paths(short),
         title=told["info"]["title"],
         version=told["info"]["version"],
         openapi_url=None,
@@ -69,14 +90,7 @@ def create_app(settings: Settings | None = None, open_services: OpenServices = o
         redoc_url=None,
         redirect_slashes=False,
         lifespan=_lifespan(settings, open_services, registry),
-        middleware=[
-            Middleware(
-                Edge,
-                paths=Paths({} if observed else resources),  # an observer of the framework sees what goes through it
-                log=request_log(settings.log_level),
-                meters=requests,
-            )
-        ],
+        middleware=[Middleware(Edge, log=log, meters=requests)],
         exception_handlers={HTTPException: _framework_error},
         telemetry={"tracing": observed, "metrics": observed, "logs": False},
     )

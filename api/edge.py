@@ -1,4 +1,5 @@
-"""The outermost layer: gives each request its id, answers what nobody else answered, and writes its one log line.
+"""The edge of every request: gives it its id, answers what nobody else answered, and writes its one log line. It stands
+around each resource, and around the framework for what the table of operations does not know.
 
 What must stay true: whatever happens inside, the caller gets a problem without a word of it, and the operator gets the
 kind of the fault and its place in the code.
@@ -15,18 +16,16 @@ from structlog.typing import FilteringBoundLogger
 from api.exchange import Exchange
 from api.faults import OwnFault
 from api.meters import RequestMeters
-from api.paths import Paths
 from api.pipeline import deliver, refused
 from ledger.faults import kind_and_place
 from ledger.refusals import DatabaseUnavailable, Refusal
 
 
 class Edge:
-    """ASGI middleware around everything, the framework's own errors included."""
+    """ASGI middleware; around the framework it also answers for the framework's own errors."""
 
-    def __init__(self, app: ASGIApp, paths: Paths, log: FilteringBoundLogger, meters: RequestMeters) -> None:
+    def __init__(self, app: ASGIApp, log: FilteringBoundLogger, meters: RequestMeters) -> None:
         self.app = app
-        self.paths = paths
         self.log = log
         self.meters = meters
 
@@ -49,7 +48,7 @@ class Edge:
             await send(message)
 
         try:
-            await (self.paths.find(scope) or self.app)(scope, receive, tell)
+            await self.app(scope, receive, tell)
         except Exception as fault:  # noqa: BLE001  # the edge is where every fault ends
             self._report(fault, exchange)
             if not exchange.status:

@@ -28,6 +28,8 @@ from psycopg.conninfo import make_conninfo
 from serving import clean_environment, served
 from test_journal import BOTH, assert_it_agrees
 
+from ledger.aggregates.adoption import ADOPTION_ID
+
 
 def run(dsn: str, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
@@ -112,6 +114,7 @@ def test_replay_of_everything_tells_the_control_accounts(database_url: str, hold
         (("replay", "--as-of", "999999"), 1),
         (("replay", "--as-of", "2001-01-01T00:00:00Z"), 1),
         (("replay", "--as-of", "yesterday"), 2),
+        (("replay", "--as-of", "9" * 5000), 2),
         (("replay", "--as-of", "2001-01-01"), 2),
         (("replay", "no-id"), 2),
         (("replay", "11111111-2222-4333-8444-555555555555"), 1),
@@ -120,6 +123,7 @@ def test_replay_of_everything_tells_the_control_accounts(database_url: str, hold
         (("explain", "11111111-2222-4333-8444-555555555555", "--of", "happiness"), 2),
         (("journal", "export", "--format", "abacus"), 2),
         (("audit", "refusals", "11111111-2222-4333-8444-555555555555"), 1),
+        (("audit", "refusals", str(ADOPTION_ID)), 1),
         (("audit", "refusals", "no-id"), 2),
         (("audit", "refusals", "11111111-2222-4333-8444-555555555555", "--since", "3 May"), 2),
         (("audit", "refusals", "11111111-2222-4333-8444-555555555555", "--since", "2026-02-30"), 2),

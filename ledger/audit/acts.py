@@ -92,7 +92,7 @@ def _act(_fact: Fact, _told: _Told) -> Act | None:
 @_act.register
 def _(fact: AdvanceReserved, told: _Told) -> Act:
     return lambda card: card.reserve_advance(
-        fact.amount, fact.purpose, channel=fact.channel, payout_account=True, terms=told.terms
+        fact.amount, fact.purpose, channel=told.events[0].cause.channel, payout_account=True, terms=told.terms
     )
 
 

@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol
 from uuid import UUID
 
 import msgspec
+import psycopg
 from psycopg import IsolationLevel, sql
 
 from ledger.audit import kept_states
@@ -61,13 +62,36 @@ class _Shadow:
     model: ReadModel
     table: str
     position: int = 0
+    stuck: Finding | None = None
+    """The event that the writer cannot take, though the live table stands behind it."""
 
     async def take(self, connection: Connection, events: Sequence[Recorded], until: int) -> None:
         news = [recorded for recorded in events if self.position < recorded.position <= until]
-        if news:
+        if not news or self.stuck is not None:
+            return
+        try:
             async with connection.transaction():
                 await self.model.apply(connection, news, self.table)
             self.position = news[-1].position
+        except psycopg.OperationalError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever an event does to a writer is told
+            if len(news) == 1:
+                self._stop_at(news[0], error)
+                return
+            half = len(news) // 2
+            await self.take(connection, news[:half], until)
+            await self.take(connection, news[half:], until)
+
+    def _stop_at(self, recorded: Recorded, error: Exception) -> None:
+        self.stuck = Finding(
+            what="read-model-cannot-follow",
+            position=recorded.position,
+            subject=recorded.event.originator_id,
+            row=self.model.name,
+            stored=recorded.event.fact.topic,
+            replayed=type(error).__name__,
+        )
 
 
 async def verify(connection: Connection, models: Sequence[ReadModel]) -> Verified:
@@ -105,6 +129,9 @@ async def _compare(connection: Connection, shadow: _Shadow, done: Verified) -> N
     if done.unreadable_at is None:
         async for events in pages(connection, position, shadow.position):
             await shadow.take(connection, events, position)
+    if shadow.stuck is not None:
+        done.findings.append(shadow.stuck)
+        return
     if shadow.position < position:
         if done.unreadable_at is None:  # else it stands behind an event that cannot be read
             done.findings.append(

@@ -67,17 +67,25 @@ class LogFold:
         """Fold the next events."""
         for recorded in events:
             self._check_order(recorded)
-            event = recorded.event
-            fact = event.fact
-            card = self.cards.get(event.originator_id)
-            if isinstance(fact, AccountFact) and card is not None:
-                self.principal -= card.account.principal
-                fact.apply(card.account, event.at)
-                self.principal += card.account.principal
-                self._book(recorded, card)
-            elif isinstance(fact, CardIssued):
-                self.cards[event.originator_id] = Subledger(fact.opened_account(event.at))
+            try:
+                self._fold(recorded)
+            except Exception as error:  # noqa: BLE001 - whatever a fact that fits no other one breaks is told
+                self._find("not-foldable", recorded, None, recorded.event.fact.topic, type(error).__name__)
             self._total(recorded)
+
+    def _fold(self, recorded: Recorded) -> None:
+        event = recorded.event
+        fact = event.fact
+        card = self.cards.get(event.originator_id)
+        if isinstance(fact, AccountFact) and card is not None:
+            before = card.account.principal
+            try:
+                fact.apply(card.account, event.at)
+                self._book(recorded, card)
+            finally:
+                self.principal += card.account.principal - before
+        elif isinstance(fact, CardIssued):
+            self.cards[event.originator_id] = Subledger(fact.opened_account(event.at))
 
     def _check_order(self, recorded: Recorded) -> None:
         """Positions and versions without a hole, recorded times that never run backward."""
@@ -108,7 +116,7 @@ class LogFold:
             for name, stored, counted in self.days.differences(fact):
                 self._find("closed-day", recorded, name, stored, counted)
 
-    def _find(self, what: str, recorded: Recorded, name: str, stored: Any, replayed: Any) -> None:
+    def _find(self, what: str, recorded: Recorded, name: str | None, stored: Any, replayed: Any) -> None:
         self.findings.append(
             Finding(
                 what=what,

@@ -75,7 +75,10 @@ async def _folded(connection: Connection, row: KeptState) -> tuple[Card | None, 
     async for recorded in _events(connection, row):
         if recorded.event.originator_version != (aggregate.version if aggregate else 0) + 1:
             break  # the replay tells of a hole in a stream
-        aggregate, position = recorded.event.mutate(aggregate), recorded.position
+        try:
+            aggregate, position = recorded.event.mutate(aggregate), recorded.position
+        except Exception:  # noqa: BLE001 - the replay tells of an event that cannot be folded
+            break
     return aggregate if isinstance(aggregate, Card) else None, position
 
 

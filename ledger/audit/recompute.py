@@ -91,9 +91,16 @@ def recompute_stream(events: Sequence[Recorded], book: TermsBook, done: Recomput
         except TermsNotHere:
             fits = False
             done.undecided.append(_finding("terms-not-here", command[0], "terms_version", _terms_of(command), None))
+        except Exception as error:  # noqa: BLE001 - whatever a fact that fits no other one breaks is told
+            fits = False
+            done.findings.append(_broken("recomputed-broken", command[0], error))
         taken += len(command)
         if not fits:  # go on from what is on record
-            aggregate = _folded(kind.blank(first.originator_id), events[:taken])
+            aggregate = kind.blank(first.originator_id)
+            stuck = _folded(aggregate, events[:taken])
+            if stuck is not None:
+                done.findings.append(stuck)
+                return
 
 
 def _command(recorded: Recorded) -> tuple[Any, ...]:
@@ -101,10 +108,14 @@ def _command(recorded: Recorded) -> tuple[Any, ...]:
     return cause.command_id, cause.causation_id, recorded.event.at
 
 
-def _folded(aggregate: Aggregate, events: Iterable[Recorded]) -> Aggregate:
+def _folded(aggregate: Aggregate, events: Iterable[Recorded]) -> Finding | None:
+    """Fold what is on record into the aggregate; the first fact that cannot be folded, where there is one."""
     for recorded in events:
-        recorded.event.mutate(aggregate)
-    return aggregate
+        try:
+            recorded.event.mutate(aggregate)
+        except Exception as error:  # noqa: BLE001 - as above
+            return _broken("not-foldable", recorded, error)
+    return None
 
 
 def _terms_of(command: Sequence[Recorded]) -> list[str]:
@@ -158,6 +169,10 @@ def _fields(recorded: Recorded, made: Fact) -> Iterator[Finding]:
     for name in stored:
         if stored[name] != computed[name]:
             yield _finding("recomputed-field", recorded, name, stored[name], computed[name])
+
+
+def _broken(what: str, recorded: Recorded, error: Exception) -> Finding:
+    return _finding(what, recorded, None, recorded.event.fact.topic, type(error).__name__)
 
 
 def _finding(what: str, recorded: Recorded, name: str | None, stored: Any, replayed: Any) -> Finding:

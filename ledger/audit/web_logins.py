@@ -7,6 +7,7 @@ then; which of several cards was asked is not on record, so a login is found wro
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import UUID
@@ -42,7 +43,8 @@ class WebLogins:
         if isinstance(event.fact, LoginSucceeded | LoginRefused):
             return self._judge(recorded, event.fact)
         of = self.cards.setdefault(event.originator_id, Card.blank(event.originator_id))
-        event.fact.evolve(of, event.at)
+        with suppress(Exception):  # recompute of the card tells of a fact that cannot be folded
+            event.fact.evolve(of, event.at)
         if isinstance(event.fact, CardIssued):
             self.of_member.setdefault(event.fact.member_id, []).append(of.access)
         return None

@@ -192,7 +192,7 @@ def refusals(
         from ledger.audit.refused_acts import RefusedActs
         from ledger.refusals import NotFound
 
-        if not await reader.exists(stream):
+        if not (await reader.exists(stream, "card") or await reader.exists(stream, "member")):
             raise NotFound
         instant = await reader.now()
         if then is not None:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from ledger.store.pages import Connection
 
 CANNOT_DECIDE = 3
+POSITION_DIGITS = 18
+"""No position has more: it is a bigint."""
 ROLE = "terminal"
 """Whoever may open the database from a command line answers for it; no token says which role that is."""
 
@@ -96,7 +98,7 @@ def moment(text: str | None) -> int | datetime | None:
     """A position, or an instant with its offset."""
     if text is None:
         return None
-    if text.isascii() and text.isdigit():
+    if text.isascii() and text.isdigit() and len(text) <= POSITION_DIGITS:
         return int(text)
     try:
         instant = datetime.fromisoformat(text)

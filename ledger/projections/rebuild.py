@@ -94,14 +94,12 @@ async def _write(connection: Connection, model: ReadModel, events: Sequence[Reco
 async def _reach(connection: Connection, name: str, position: int) -> int:
     """How far the next page goes: not beyond what the live table shows, or the two could not be compared.
 
-    A live table that stopped, or never ran, is no measure: then the log itself is.
+    A live table that stopped, or never ran, is no measure, nor is one that says it is where the log has not come.
     """
-    row = await _standing(connection, name)
-    if row is None or row[1] != "following":
-        query = "select coalesce(max(notification_id), 0), '' from ledger_events"
-        row = await (await connection.execute(query)).fetchone()
+    row = await (await connection.execute("select coalesce(max(notification_id), 0) from ledger_events")).fetchone()
     assert row is not None
-    return min(position + PAGE, row[0])
+    head, live = int(row[0]), await _standing(connection, name)
+    return min(position + PAGE, head if live is None or live[1] != "following" else min(head, live[0]))
 
 
 async def _between(connection: Connection, model: ReadModel, after: int, through: int) -> list[Recorded]:
