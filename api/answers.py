@@ -9,6 +9,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ledger.store.sessions import SESSIONS_TOLD
+
 Yen = Annotated[int, Field(ge=0, description="Whole yen.", examples=[0])]
 Bps = Annotated[int, Field(ge=0, description="Annual rate in basis points.", examples=[1780])]
 Count = Annotated[int, Field(ge=0, description="A number of them.", examples=[0])]
@@ -124,7 +126,7 @@ class Sessions(AnswerBody):
                          "expires_at": "2020-01-06T13:05:00Z",
                          "current": True}]}  # fmt: skip
 
-    data: Annotated[list[SessionRow], Field(max_length=200, description="Newest first.")]
+    data: Annotated[list[SessionRow], Field(max_length=SESSIONS_TOLD, description="The newest, newest first.")]
 
 
 class MemberCreated(AnswerBody):

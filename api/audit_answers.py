@@ -24,6 +24,7 @@ from api.answers import (
     Yen,
 )
 from api.read_answers import CARD_ID, MEMBER_ID, Cursor, rows
+from ledger.audit.explainer import FIGURES
 
 Total = Annotated[int, Field(ge=0, description="Whole yen.", examples=[30_000])]
 
@@ -196,7 +197,7 @@ class Explanation(AnswerBody):
                           "position": 48200, "value_date": "2020-01-06", "calculation": {}}]}  # fmt: skip
 
     card_id: Id
-    of: Code
+    of: Annotated[str, Field(json_schema_extra={"enum": list(FIGURES)}, description="The figure that is explained.")]
     figure: Total
     value_date: Day
     position: Position

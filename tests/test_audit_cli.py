@@ -81,7 +81,22 @@ def test_verify_says_that_it_cannot_decide_behind_an_event_that_nobody_can_read(
 
     assert done.returncode == 3
     assert json.loads(done.stdout)["unreadable_at"] == last[0]
+    assert f"the event at position {last[0]} cannot be read" in run(database_url, "audit", "verify").stdout
     assert run(database_url, "replay").returncode == 3
+
+
+@BOTH
+def test_an_export_says_how_far_it_goes_and_one_that_was_cut_does_not(
+    database_url: str, holder: Holder, form: str
+) -> None:
+    (head,) = rows(database_url, "select max(notification_id) from ledger_events")
+    whole = run(database_url, "journal", "export", "--format", form)
+    rows(database_url, "alter table ledger_events disable trigger ledger_events_append_only")
+    rows(database_url, "update ledger_events set topic = 'card.unheard-of' where notification_id = %s", head)
+    cut = run(database_url, "journal", "export", "--format", form)
+
+    assert (whole.returncode, whole.stdout.splitlines()[-1]) == (0, f"; complete up to position {head}")
+    assert (cut.returncode, "; complete" in cut.stdout) == (3, False)
 
 
 def test_replay_tells_the_state_of_a_card_as_of_a_position(database_url: str, holder: Holder) -> None:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 from conftest import NewDatabase
@@ -297,6 +299,44 @@ def test_what_the_server_cannot_read_is_a_problem_that_says_nothing_of_it(server
     assert json.loads(told.body)["instance"] == f"/requests/{told.headers['x-request-id']}"
     assert told.headers["connection"] == "close"
     assert b"kanaria" not in told.body
+
+
+HUNG_UP = (BrokenPipeError, ConnectionResetError)
+
+
+def everything_from(server: Client, *pieces: bytes) -> bytes:
+    """All that is answered to bytes that arrive in these pieces, until the server hangs up."""
+    answered = b""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection, suppress(*HUNG_UP):
+        for piece in pieces:
+            connection.sendall(piece)
+            time.sleep(0.05)
+        while more := connection.recv(65536):
+            answered += more
+    return answered
+
+
+@pytest.mark.parametrize("protocol", ["h2c", "websocket"])
+def test_behind_the_wish_for_another_protocol_nothing_is_read_as_a_request(server: Client, protocol: str) -> None:
+    inside = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    wish = (("Upgrade", protocol), ("Sec-WebSocket-Key", "AAAAAAAAAAAAAAAAAAAAAA=="), ("Sec-WebSocket-Version", "13"))
+    raw = request(LOGIN, inside, (JSON, *wish)).replace(b"Connection: close", b"Connection: Upgrade")
+    assert raw.endswith(inside)
+
+    answered = everything_from(server, raw.removesuffix(inside), inside)
+
+    assert answered.count(b"HTTP/1.1 ") == 1
+    told = parsed(answered)
+    assert told is not None
+    assert told.code == "malformed-json"
+
+
+def test_what_cannot_be_read_is_not_answered_in_the_place_of_the_request_before_it(
+    server: Client, person: Person
+) -> None:
+    login = request(LOGIN, json.dumps(by_card(person.number)).encode()).replace(b"Connection: close\r\n", b"")
+
+    assert b"request-refused" not in everything_from(server, login + b"\x16\x03\x01\r\n\r\n")
 
 
 def test_half_a_login_is_no_attempt(server: Client, person: Person) -> None:

@@ -28,6 +28,7 @@ from ledger.application import Ledger
 from ledger.instruction import ANONYMOUS, Caller
 from ledger.refusals import NotFound, SessionEnded
 from ledger.store import tokens
+from ledger.store.sessions import SESSIONS_TOLD
 
 WEB_ID, OTHER_WEB_ID = "taro.yamada", "taro.suzuki"
 
@@ -242,3 +243,14 @@ def test_a_session_of_a_card_that_was_used_up_by_another_card_is_over(database_u
         return [before, await good(ledger, token)]
 
     assert with_ledgers(database_url, story) == [True, False]
+
+
+def test_a_member_is_told_the_newest_sessions_and_as_many_as_the_document_says(database_url: str) -> None:
+    async def story(ledger: Ledger) -> tuple[list[UUID | None], list[UUID | None]]:
+        card = await holder(ledger)
+        opened = [await caller_of(ledger, await session(ledger, card)) for _ in range(SESSIONS_TOLD + 3)]
+        listed = await ledger.doorkeeper.open_sessions(card.member_id)
+        return [each["session_id"] for each in listed], [caller.session_id for caller in reversed(opened)]
+
+    listed, opened = with_ledgers(database_url, story)
+    assert listed == opened[:SESSIONS_TOLD]

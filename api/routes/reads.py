@@ -24,12 +24,12 @@ from api.read_answers import (
 )
 from api.reading import AS_OF, PAGING, day_parameter, page_reply, refuse_backward, wait_seconds, word_parameter
 from api.roles import PERMITTED
+from ledger.audit.explainer import FIGURES
 from ledger.instruction import Answer
 from ledger.refusals import RoleNotPermitted
 
 TAG = "reads"
 KINDS = ("advance", "advance-reversal", "repayment", "repayment-reversal", "fee", "refund", "revision")
-FIGURES = ("principal", "interest", "late_damages", "fees", "available_credit", "lockout")
 CODES_ONLY = frozenset({"atm", "call-centre"})
 TOLD_WITH_CODES = frozenset({"card_id", "can_log_in", "can_borrow", "can_repay", "locks", "remedy", "position"})
 VALUE_DATE = day_parameter("value_date", "The day that the figures stand for; up to 366 days ahead it is a forecast.")

@@ -97,7 +97,7 @@ class MemberActs(Parts):
         """Register or replace the Web-ID and its password.
 
         A member proves the present password, unless the session is a fresh one of the card route; a wrong one counts as
-        at the login. One act decides both, so that a repeated request neither counts nor changes anything again.
+        at the login. One act decides both, so that what was done under a key neither counts nor changes again.
         """
         if (stored := await self._stored(order)) is not None:
             return stored

@@ -15,7 +15,7 @@ from ledger.calendar import business_day
 from ledger.refusals import NotFound
 from ledger.terms import TermsBook
 
-FIGURES: Final = ("principal", "interest", "late_damages", "fees", "available_credit", "lockout")
+FIGURES: Final = ("principal", "interest", "late_damages", "fees", "available_credit", "next_due", "lockout")
 KNOWS_WHO_ACTED: Final = frozenset({"auditor", "credit"})
 
 

@@ -14,8 +14,10 @@ from uuid import UUID
 
 import msgspec
 
+from ledger.aggregates.balance import Figures
 from ledger.aggregates.card import Card
 from ledger.aggregates.fact import FACTS, Fact
+from ledger.aggregates.instalments import DueDateSet, InstalmentSet
 from ledger.aggregates.repayments import RepaymentMade
 from ledger.aggregates.rerun import Rerun
 from ledger.aggregates.restatement import AllocationRevised
@@ -30,6 +32,7 @@ from ledger.terms import TermsBook
 
 DEBIT, CREDIT = "debit", "credit"
 ACCRUED: Final = {"interest": "interest", "late_damages": "late_damages"}
+_SET_BY: Final = ("advance_id", "balance", "coefficient_bps", "terms_version")
 _TOLD: Final = (
     "advance_id", "repayment_id", "refund_id", "caused_by", "purpose", "method", "amount", "fee", "owed", "allocation",
     "principal_before", "principal_after", "terms_version",
@@ -89,11 +92,14 @@ class CardStory:
         self._decided_at: dict[UUID, tuple[int, Fact]] = {}
         self._reserved_at: dict[str, int] = {}
         self._limit_set: tuple[int, Fact] | None = None
+        self._instalment_set: tuple[int, Fact] | None = None
+        self._due_set: tuple[int, Fact] | None = None
 
     def tell(self, recorded: Recorded) -> None:
         """Fold the next event and keep what it changed."""
         fact, card = recorded.event.fact, self.card
         before = _amounts(card) if card.version else {"principal": 0, "fees": 0}
+        instalment, due = (card.account.standing.instalment, card.account.standing.due) if card.version else (0, None)
         limit, in_flight = (card.account.credit_limit, set(card.account.in_flight)) if card.version else (None, set())
         recorded.event.mutate(card)
         for name, amount in _amounts(card).items():
@@ -101,6 +107,10 @@ class CardStory:
                 self._moved[name].append(_moved(recorded, amount - before[name]))
         if card.account.credit_limit != limit:
             self._limit_set = recorded.position, fact
+        if isinstance(fact, InstalmentSet) or card.account.standing.instalment != instalment:
+            self._instalment_set = recorded.position, fact
+        if isinstance(fact, DueDateSet) or card.account.standing.due != due:
+            self._due_set = recorded.position, fact
         self._reserved_at.update(dict.fromkeys(set(card.account.in_flight) - in_flight, recorded.position))
         if isinstance(fact, RepaymentMade):
             self._decided_at[fact.repayment_id] = recorded.position, fact
@@ -116,9 +126,11 @@ class CardStory:
             lines = tuple(self._accrued(of, day, book))
         elif of == "available_credit":
             lines = tuple(self._available())
+        elif of == "next_due":
+            lines = tuple(self._next_due(figures, book))
         else:
             lines = tuple(self._moved[of])
-        figure: int = getattr(figures, of)
+        figure: int = getattr(figures, "minimum_instalment" if of == "next_due" else of)
         assert sum(line.signed for line in lines) == figure, (of, self.card.id, position)
         return Explanation(card_id=self.card.id, of=of, figure=figure, value_date=day, position=position, lines=lines)
 
@@ -174,6 +186,25 @@ class CardStory:
         elif left > 0 and self.card.borrowing_barred:
             barred = {"barred_by": [bar.code for bar in standing_bars(self.card.access).values()]}
             yield Line(direction=CREDIT, amount=left, calculation=barred)
+
+
+    def _next_due(self, figures: Figures, book: TermsBook) -> Iterator[Line]:
+        """The instalment with the due date that it falls due on; not more than is owed. A due date that no fact has set
+        yet follows from the calendar alone: the one before it is over."""
+        standing = self.card.account.standing_on(figures.value_date, book.at(figures.value_date))
+        if standing.due is None or not standing.instalment:
+            return
+        assert self._instalment_set is not None, "an instalment is set by a fact"
+        position, fact = self._instalment_set
+        set_by_fact = self._due_set is not None and standing.due == self.card.account.standing.due
+        due_set_at = self._due_set[0] if self._due_set is not None and set_by_fact else None
+        told = {name: value for name, value in msgspec.to_builtins(fact).items() if name in _SET_BY}
+        told |= {"due": msgspec.to_builtins(standing.due), "due_set_at": due_set_at}
+        yield Line(direction=DEBIT, amount=standing.instalment, topic=fact.topic, position=position,
+                   value_date=standing.due.day, calculation=told)  # fmt: skip
+        over = standing.instalment - figures.minimum_instalment
+        if over:
+            yield Line(direction=CREDIT, amount=over, calculation={"never_above": figures.total})
 
 
 def _amounts(card: Card) -> dict[str, int]:

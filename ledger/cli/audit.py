@@ -160,9 +160,11 @@ def verify(
         else:
             rows = ", ".join(f"{name} {count}" for name, count in done.rows.items())
             typer.echo(f"replayed to position {done.position}; rows compared: {rows}, kept states {done.kept_states}")
+            if done.unreadable_at is not None:
+                typer.echo(f"the event at position {done.unreadable_at} cannot be read: nothing is known behind it")
             if again is not None:
                 typer.echo(_summary(again))
-            _show_findings(findings)
+            _show_findings([*findings, *(again.undecided if again else ())])
         if findings:
             return 1
         return CANNOT_DECIDE if done.unreadable_at is not None or (again is not None and again.undecided) else 0

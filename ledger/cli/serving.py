@@ -99,6 +99,7 @@ def _run_uvicorn(settings: Settings, listener: socket.socket) -> None:
         APPLICATION,
         factory=True,
         http=import_from_string(PROTOCOL),
+        ws="none",
         host=settings.host,
         port=settings.port,
         workers=settings.processes,

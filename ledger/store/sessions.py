@@ -45,6 +45,7 @@ _TOKENS = """
 select token_hash, role, subject from role_tokens
 where token_hash = any(%s) and revoked_at is null and expires_at > clock_timestamp()
 """
+SESSIONS_TOLD = 200
 _OPEN_SESSIONS = """
 select s.session_id, s.route, s.channel, s.opened, s.idle_until, s.ends
 from sessions s left join epochs m on m.subject = s.member_id left join epochs c on c.subject = s.card_id
@@ -52,7 +53,7 @@ left join cards o on o.member_id = s.member_id and not o.closed
 where s.member_id = %s and s.idle_until > business_now() and s.ends > business_now()
   and s.card_id is not distinct from o.card_id
   and s.member_epoch = coalesce(m.epoch, 0) and s.card_epoch = coalesce(c.epoch, 0)
-order by s.opened desc
+order by s.opened desc limit %s
 """
 
 
@@ -104,9 +105,9 @@ class Doorkeeper:
         return found
 
     async def open_sessions(self, member_id: UUID) -> list[dict[str, Any]]:
-        """The member's own sessions that are still good, the newest first."""
+        """The member's own sessions that are still good, the newest `SESSIONS_TOLD` first."""
         async with self._pool.connection() as connection:
-            cursor = await connection.execute(_OPEN_SESSIONS, (member_id,))
+            cursor = await connection.execute(_OPEN_SESSIONS, (member_id, SESSIONS_TOLD))
             rows = await cursor.fetchall()
         names = ("session_id", "route", "channel", "opened_at", "idle_until", "expires_at")
         return [dict(zip(names, row, strict=True)) for row in rows]
