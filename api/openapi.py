@@ -49,8 +49,8 @@ A ledger of revolving card loans: a member logs in, draws and repays; everyone r
 """
 HEADERS: Json = {
     "Ledger-Position": {
-        "description": "Position of the last event written, or the position that the answer stands at.",
-        "schema": {"type": "integer", "minimum": 1},
+        "description": "Position of the last event written, or the one an answer stands at; 0 is before the first.",
+        "schema": {"type": "integer", "minimum": 0},
     },
     "Idempotent-Replayed": {
         "description": "The answer is the stored one of the first request.",

@@ -315,13 +315,14 @@ def test_what_is_known_now_of_a_day_and_what_was_known_then(service: Client, bor
     assert now["principal"] < 50_000
 
 
-@pytest.mark.parametrize("of", ["principal", "interest", "late_damages", "fees", "available_credit"])
+@pytest.mark.parametrize("of", ["principal", "interest", "late_damages", "fees", "available_credit", "next_due"])
 def test_the_figure_explained_is_the_figure_of_the_balance(service: Client, borrower: Person, of: str) -> None:
     balance = service.read(f"/v1/cards/{borrower.card_id}/balance")
     found = service.read(f"/v1/cards/{borrower.card_id}/explanation?of={of}")
 
     signs = {"debit": 1, "credit": -1}
-    assert found["figure"] == balance[of] == sum(signs[line["direction"]] * line["amount"] for line in found["lines"])
+    figure = balance["minimum_instalment" if of == "next_due" else of]
+    assert found["figure"] == figure == sum(signs[line["direction"]] * line["amount"] for line in found["lines"])
     assert "yen" in found["spoken"]
 
 

@@ -21,8 +21,16 @@ from ledger.interest import DENOMINATOR
 from ledger.money import Yen
 from ledger.store.pages import Recorded
 
-MONEY = ("principal", "interest", "late_damages", "fees", "available_credit")
+MONEY = {name: name for name in ("principal", "interest", "late_damages", "fees", "available_credit")}
+MONEY["next_due"] = "minimum_instalment"
 A_LIFE = [("draw", 0, 200_000, 0, "atm"), ("repay", 29, 8_000, 0, "bank-transfer"), ("close", 9, 1, 0, "atm")]
+
+
+def cut_at(recorded: list[Recorded]) -> Card:
+    card = Card.blank(CARD)
+    for each in recorded:
+        each.event.mutate(card)
+    return card
 
 
 def explained(recorded: list[Recorded], of: str, at: datetime | None = None) -> Explanation:
@@ -41,9 +49,9 @@ def test_debits_minus_credits_is_the_figure_as_of_every_position(recorded: list[
         story.tell(each)
         each.event.mutate(card)
         figures = card.account.figures(each.recorded_at.date(), WITH_FEES, card.borrowing_barred)
-        for of in MONEY:
+        for of, figure in MONEY.items():
             found = story.explain(of, each.recorded_at, each.position, WITH_FEES)
-            assert sum(line.signed for line in found.lines) == found.figure == getattr(figures, of)
+            assert sum(line.signed for line in found.lines) == found.figure == getattr(figures, figure)
             assert all(line.amount > 0 for line in found.lines)
 
 
@@ -68,6 +76,29 @@ def test_the_interest_of_a_month_says_principal_rate_days_basis_and_terms() -> N
     assert (line.amount, line.calculation["exact"], line.calculation["rounding"]) == (2_828, "2828.493", "floor")
     assert line.calculation["terms_version"] == WITH_FEES.at(datetime(2023, 12, 5, tzinfo=UTC).date()).version
     assert (line.position, line.topic) == (None, None)
+
+
+def test_what_is_due_next_says_the_instalment_what_it_was_reckoned_from_and_the_due_date() -> None:
+    recorded = lived(A_LIFE[:2])
+    by_topic = {each.event.fact.topic: each.position for each in recorded}
+    found = explained(recorded, "next_due")
+    figures = cut_at(recorded).account.figures(found.value_date, WITH_FEES, barred=False)
+
+    (line,) = found.lines
+    assert (line.topic, line.position) == ("card.instalment-set", by_topic["card.instalment-set"])
+    assert (line.amount, line.value_date) == (figures.minimum_instalment, figures.next_due)
+    assert line.calculation["due_set_at"] == by_topic["card.due-date-set"]
+    assert (line.calculation["balance"], line.calculation["due"]["day"]) == (200_000, str(figures.next_due))
+    assert f"{line.amount:,} yen" in spoken(found, "en")
+    assert f"{line.amount:,}円" in spoken(found, "ja")
+
+
+def test_what_is_due_next_is_never_above_what_is_owed() -> None:
+    found = explained(lived([*A_LIFE[:1], ("repay", 29, 201_000, 0, "bank-transfer")]), "next_due")
+
+    instalment, rest = found.lines
+    assert (instalment.amount - rest.amount, rest.direction) == (found.figure, "credit")
+    assert rest.calculation == {"never_above": found.figure}
 
 
 def test_a_repayment_that_was_taken_back_stays_among_the_lines_of_the_principal() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,6 +47,25 @@ def test_a_server_that_keeps_the_rules_is_explored_without_a_finding(empty_datab
         done = explore(f"http://127.0.0.1:{client.port}", *tokens_of(client), "--examples", "5", "--seed", "7")
     assert (done.returncode, done.stderr.split()) == (0, ["stories", "lives"]), done.stdout + done.stderr
     assert "seed 7" in done.stdout
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_an_exploration_that_is_ended_ends_without_a_word(empty_database_url: str, tmp_path: Path, number: int) -> None:
+    with served(empty_database_url, tmp_path) as client:
+        words = ("explore", "--url", f"http://127.0.0.1:{client.port}", *tokens_of(client), "--seed", "7")
+        exploring = subprocess.Popen(
+            [sys.executable, "-c", "from ledger.cli import main; main()", *words],
+            env=clean_environment(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert exploring.stderr is not None
+        assert [exploring.stderr.readline().strip() for _ in "12"] == ["stories", "lives"]
+        time.sleep(1)
+        exploring.send_signal(number)
+        _, said = exploring.communicate(timeout=60)
+    assert (exploring.returncode, said) == (130, "")
 
 
 def test_a_server_that_breaks_a_rule_is_found_with_a_script_that_shows_it_again(

@@ -187,7 +187,6 @@ class CardStory:
             barred = {"barred_by": [bar.code for bar in standing_bars(self.card.access).values()]}
             yield Line(direction=CREDIT, amount=left, calculation=barred)
 
-
     def _next_due(self, figures: Figures, book: TermsBook) -> Iterator[Line]:
         """The instalment with the due date that it falls due on; not more than is owed. A due date that no fact has set
         yet follows from the calendar alone: the one before it is over."""
@@ -196,10 +195,9 @@ class CardStory:
             return
         assert self._instalment_set is not None, "an instalment is set by a fact"
         position, fact = self._instalment_set
-        set_by_fact = self._due_set is not None and standing.due == self.card.account.standing.due
-        due_set_at = self._due_set[0] if self._due_set is not None and set_by_fact else None
+        by_fact = self._due_set if standing.due == self.card.account.standing.due else None
         told = {name: value for name, value in msgspec.to_builtins(fact).items() if name in _SET_BY}
-        told |= {"due": msgspec.to_builtins(standing.due), "due_set_at": due_set_at}
+        told |= {"due": msgspec.to_builtins(standing.due), "due_set_at": by_fact and by_fact[0]}
         yield Line(direction=DEBIT, amount=standing.instalment, topic=fact.topic, position=position,
                    value_date=standing.due.day, calculation=told)  # fmt: skip
         over = standing.instalment - figures.minimum_instalment

@@ -21,6 +21,7 @@ FIGURES: Final = {
     "late_damages": ("late damages", "遅延損害金"),
     "fees": ("fees", "手数料"),
     "available_credit": ("available credit", "利用可能額"),
+    "next_due": ("instalment due next", "次回のご返済額"),
 }
 EVENTS: Final = {
     "card.advance-confirmed": ("an advance", "ご融資"),
@@ -66,7 +67,7 @@ def _figure(explanation: Explanation, ja: bool) -> Iterator[str]:
 
 
 def _moved(line: Line, ja: bool) -> str:
-    event = EVENTS.get(line.topic or "", ("", ""))[ja]
+    event = "" if "due" in line.calculation else EVENTS.get(line.topic or "", ("", ""))[ja]
     on, amount, adds = line.value_date, f"{line.amount:,}", line.direction == DEBIT
     if not event:
         event = _other(line.calculation)[ja]
@@ -81,6 +82,10 @@ def _moved(line: Line, ja: bool) -> str:
 
 def _other(calculation: dict[str, Any]) -> tuple[str, str]:
     """What no event of its own stands for."""
+    if "due" in calculation:
+        return ("the instalment of this due date", "約定返済額")
+    if "never_above" in calculation:
+        return ("the rule that it is never above what is owed", "残高を上回らない扱い")
     if "explained_by" in calculation:
         return ("the principal", "元金")
     if "barred_by" in calculation:

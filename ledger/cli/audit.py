@@ -51,6 +51,7 @@ class Figure(StrEnum):
     LATE_DAMAGES = "late_damages"
     FEES = "fees"
     AVAILABLE_CREDIT = "available_credit"
+    NEXT_DUE = "next_due"
     LOCKOUT = "lockout"
 
 

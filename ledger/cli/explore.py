@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import signal
 import sys
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -66,6 +67,8 @@ def explore(
 
     driver = OverHttp(url, tokens)
     driver.refuse_unfit()
+    # Hypothesis takes a SystemExit for a failure of what it tries, and would try it again; an interrupt ends it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     typer.echo(f"exploring {url} with seed {chosen_seed}")
     found = _told_on_purpose(driver, policy) or _told_at_random(driver, policy, examples, chosen_seed, steps, life)
     if found is None:
