@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from datetime import date
 from typing import Any
 from uuid import UUID
@@ -130,7 +129,7 @@ def test_the_fold_of_the_facts_is_the_card() -> None:
 
 def test_no_fact_has_a_field_for_a_secret_or_a_whole_number() -> None:
     forbidden = {"pin", "password", "token", "verifier", "card_number", "web_id", "email", "phone", "name", "address"}
-    named = {field.name for fact in FACTS.values() for field in fields(fact)}  # type: ignore[arg-type]
+    named = {name for fact in FACTS.values() for name in fact.__struct_fields__}
     assert not named & forbidden
 
 
