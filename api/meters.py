@@ -110,7 +110,6 @@ class LedgerMeters(Collector):
             ("requests", "Times that a connection was asked for.", "requests_num", 1),
             ("waits", "Those of them that had to wait.", "requests_queued", 1),
             ("wait_seconds", "Time they waited.", "requests_wait_ms", 1000),
-            ("usage_seconds", "Time that connections were in use.", "usage_ms", 1000),
             ("failed_requests", "Those that waited in vain.", "requests_errors", 1),
             ("lost_connections", "Connections that were found broken.", "connections_lost", 1),
         ):

@@ -88,7 +88,6 @@ def test_what_an_act_and_a_login_do_is_seen(server: Client) -> None:
         "cardledger_lane_wait_seconds_count",
         "cardledger_hash_wait_seconds_count",
         "cardledger_pool_requests_total",
-        "cardledger_pool_usage_seconds_total",
         "cardledger_projector_page_events_sum",
         "cardledger_projector_page_seconds_count",
         "cardledger_projection_position",
