@@ -30,10 +30,11 @@ from ledgers import (
 )
 from serving import clean_environment
 
+from ledger.aggregates.card import Card
 from ledger.application import Ledger
 from ledger.audit.drift import verify
 from ledger.audit.fold import Finding
-from ledger.lane.folds import KEEP_EVERY
+from ledger.lane.folds import ENTRIES_HELD, KEEP_EVERY
 from ledger.store.kept import fold_code
 from ledger.store.log import EVENTS_AT_MOST
 
@@ -99,6 +100,23 @@ def goes_on(dsn: str, card: Holder) -> dict[str, Any]:
 
 def length(dsn: str, card: Holder) -> int:
     return int(rows(dsn, "select count(*) from ledger_events where originator_id = %s", card.card_id)[0])
+
+
+def test_a_card_in_memory_holds_few_of_its_entries_however_often_it_is_paid(database_url: str) -> None:
+    async def story(ledger: Ledger) -> list[int]:
+        card = await holder(ledger)
+        await borrowed(ledger, card, 300_000)
+        held = []
+        for _ in range(2 * ENTRIES_HELD):
+            await repaid(ledger, card, 1)
+            kept = ledger.lane._folds.get(card.card_id)
+            assert isinstance(kept, Card)
+            held.append(len(kept.written.entries))
+        return held
+
+    held = with_ledgers(database_url, story)
+    assert max(held) == ENTRIES_HELD
+    assert held[-1] < ENTRIES_HELD
 
 
 def test_a_card_is_kept_once_for_each_stretch_of_its_stream_and_is_what_the_stream_says(database_url: str) -> None:

@@ -25,6 +25,8 @@ log = structlog.get_logger(__name__)
 
 KEEP_EVERY: Final = 300
 """A card's state is kept when it has grown by so many events since it was last kept."""
+ENTRIES_HELD: Final = 2 * ENTRIES_KEPT
+"""A card in memory with more entries than this is cut to what a kept state holds."""
 _BREATH: Final = 50
 """Events that are folded before others have their turn."""
 _FROM_THE_FIRST: Final = -1
@@ -44,6 +46,8 @@ class Folds:
         return self._kept.get(stream)
 
     def keep(self, aggregate: Aggregate) -> None:
+        if isinstance(aggregate, Card) and len(aggregate.written.entries) > ENTRIES_HELD:
+            _cut(aggregate)
         self._kept[aggregate.id] = aggregate
         self._kept.move_to_end(aggregate.id)
 

@@ -22,8 +22,8 @@ from ledger.aggregates.card import Card
 from ledger.aggregates.passbook import Advance, Entry, Passbook
 from ledger.aggregates.standing import Standing
 
-ENTRIES_KEPT: Final = 100
-"""Years of instalments. An act on an older entry has the card folded from its first event."""
+ENTRIES_KEPT: Final = 40
+"""Three years of instalments. An act on an older entry has the card folded from its first event."""
 FOLDED_BY: Final = ("calendar.py", "interest.py", "money.py", "repayment.py", "store/kept.py", "store/mapper.py")
 """What folds a stream beside all of `aggregates`."""
 
