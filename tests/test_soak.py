@@ -25,7 +25,10 @@ def growth(mib_a_minute: float, size: float = 120.0) -> Growth:
 
 
 def soaked(errors: int = 0, wrong: int = 0, mib_a_minute: float = 0.0) -> Soaked:
-    taken = [Taken(minute * 60, 1000, errors, 1.0, 2.0, 3.0, 120.0 + mib_a_minute * minute, 50.0) for minute in MINUTES]
+    taken = [
+        Taken(minute * 60, 1000, {"503": errors}, 1.0, 2.0, 3.0, 120.0 + mib_a_minute * minute, 50.0)
+        for minute in MINUTES
+    ]
     return Soaked({"cpus": 2}, 2000.0, 0.7, taken, [Check("sums", wrong)])
 
 
@@ -38,7 +41,7 @@ def test_a_short_soak_runs_to_its_end_without_an_error_or_a_drift(tmp_path: Path
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert len(told["samples"]) >= 3
-    assert {sample["errors"] for sample in told["samples"]} == {0}
+    assert [sample["bad"] for sample in told["samples"] if sample["bad"]] == []
     assert all(sample["good"] > 0 and sample["server"] > 0 and sample["database"] > 0 for sample in told["samples"])
     assert told["flat"] == {"server": None, "database": None}, "ten seconds tell nothing of memory"
     assert list(tmp_path.iterdir()) == [], "nothing is left behind"

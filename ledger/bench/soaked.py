@@ -22,11 +22,11 @@ GROWTH_SHARE, GROWTH_MIB = 0.03, 4.0
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """One sample: seconds since the start, requests and errors of the slice, milliseconds, memory in MiB."""
+    """One sample: seconds since the start, answers of the slice, the bad ones by status, milliseconds, MiB."""
 
     at: float
     good: int
-    errors: int
+    bad: dict[str, int]
     p50: float
     p99: float
     lag_p99: float
@@ -35,12 +35,16 @@ class Taken:
 
     @classmethod
     def of(cls, at: float, answers: Answers, lag: Lag, server: float, database: float) -> Taken:
-        errors, behind = sum(answers.bad.values()), lag.percentile(0.99)
-        return cls(at, answers.good, errors, answers.p50, answers.p99, behind, server, database)
+        return cls(at, answers.good, answers.bad, answers.p50, answers.p99, lag.percentile(0.99), server, database)
+
+    @property
+    def errors(self) -> int:
+        return sum(self.bad.values())
 
     def __str__(self) -> str:
+        told = ", ".join(f"{number} of status {status}" for status, number in self.bad.items()) or "0 errors"
         return (
-            f"{self.at:.0f} s: {self.good:,} answered, {self.errors} errors, p50 {self.p50:.1f} ms, p99 {self.p99:.1f},"
+            f"{self.at:.0f} s: {self.good:,} answered, {told}, p50 {self.p50:.1f} ms, p99 {self.p99:.1f},"
             f" lag p99 {self.lag_p99:.0f}, server {self.server:.1f} MiB, database {self.database:.1f}"
         )
 
