@@ -41,7 +41,7 @@ def test_a_short_soak_runs_to_its_end_without_an_error_or_a_drift(tmp_path: Path
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert len(told["samples"]) >= 3
-    assert [sample["bad"] for sample in told["samples"] if sample["bad"]] == []
+    assert {number for sample in told["samples"] for number in sample["bad"].values()} <= {0}
     assert all(sample["good"] > 0 and sample["server"] > 0 and sample["database"] > 0 for sample in told["samples"])
     assert told["flat"] == {"server": None, "database": None}, "ten seconds tell nothing of memory"
     assert list(tmp_path.iterdir()) == [], "nothing is left behind"

@@ -42,7 +42,7 @@ class Taken:
         return sum(self.bad.values())
 
     def __str__(self) -> str:
-        told = ", ".join(f"{number} of status {status}" for status, number in self.bad.items()) or "0 errors"
+        told = ", ".join(f"{number} of status {status}" for status, number in self.bad.items() if number) or "0 errors"
         return (
             f"{self.at:.0f} s: {self.good:,} answered, {told}, p50 {self.p50:.1f} ms, p99 {self.p99:.1f},"
             f" lag p99 {self.lag_p99:.0f}, server {self.server:.1f} MiB, database {self.database:.1f}"
