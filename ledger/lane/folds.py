@@ -46,7 +46,9 @@ class Folds:
         return self._kept.get(stream)
 
     def keep(self, aggregate: Aggregate) -> None:
-        if isinstance(aggregate, Card) and len(aggregate.written.entries) > ENTRIES_HELD:
+        # A card whose issue was refused has no passbook.
+        passbook = aggregate.passbook if isinstance(aggregate, Card) else None
+        if passbook is not None and len(passbook.entries) > ENTRIES_HELD:
             _cut(aggregate)
         self._kept[aggregate.id] = aggregate
         self._kept.move_to_end(aggregate.id)
